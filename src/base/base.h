@@ -33,5 +33,6 @@
 #include "base/log.h"
 #include "base/grant.h"
 #include "base/stamp.h"
+#include "base/source.h"
 
 #endif
