@@ -41,6 +41,8 @@ void log_write(enum log_level level, const char *msg, const struct log_kv *kv);
 void log_setup(const char *process, enum log_level least);
 /* Where lines go; default 2. Tests read it through a pipe. */
 void log_fd(int fd);
+/* Writes the sums that are due; log_write does so too. For a timer. */
+void log_flush(void);
 /* Logs and ends the process by abort(): for broken invariants only. */
 _Noreturn void log_panic(const char *msg);
 /* s as a log value would show it: for messages on a terminal (R121). */

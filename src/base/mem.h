@@ -19,6 +19,9 @@ void x_free_str(str *s);
 /* Frees *p and sets it to NULL: x_free(&thing). */
 void x_free_ptr(void **p);
 #define x_free(pp) x_free_ptr((void **)(void *)(pp))
+/* Asked before each x_try and each large block of an arena or buffer: true
+ * makes it fail. NULL but in tests (os_fault sets it, for OS_MEMORY). */
+extern bool (*mem_fault)(void);
 /* Overwrites with zeros in a way the compiler keeps: for secrets. */
 void x_wipe(void *p, size_t n);
 
