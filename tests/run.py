@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 The restante authors
+"""Builds restante in its three ways and runs every test.
+
+Parts (name them to run only those): lint, unit (cmocka, under ASan and
+UBSan), fuzz (stored inputs replayed, under ASan and UBSan), tsan (what has
+threads), server (pytest against a server built with the sanitizers), release
+(pytest that wants the release build: crash, kill, isolation), clients (real
+mail programs). Each tool's own count is added up; reasons of skips and the
+output of failures are printed; the last line is the sum.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = Path(os.environ.get("RESTANTE_BUILDS", ROOT))
+PARTS = ["lint", "unit", "fuzz", "tsan", "server", "release", "clients"]
+BUILDS = {
+    "build": ["-Dbuildtype=debugoptimized"],
+    "build-asan": ["-Db_sanitize=address,undefined", "-Db_lundef=false",
+                   "-Dwide_seccomp=true", "-Dfaults=true",
+                   "-Doptimization=1", "-Ddebug=true"],
+    "build-tsan": ["-Db_sanitize=thread", "-Db_lundef=false",
+                   "-Dwide_seccomp=true", "-Doptimization=1"],
+}
+passed = failed = 0
+skipped = []
+ENV = dict(os.environ,
+           ASAN_OPTIONS="detect_leaks=1:abort_on_error=1:allocator_may_return_null=1",
+           UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
+           LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def build(name):
+    """Configures once, builds; False (counted as a failure) when it fails."""
+    global failed
+    folder = OUT / name
+    start = time.time()
+    steps = []
+    if not (folder / "build.ninja").exists():
+        steps.append(["meson", "setup", str(folder), str(ROOT)] + BUILDS[name])
+    steps.append(["ninja", "-C", str(folder)])
+    for step in steps:
+        r = subprocess.run(step, cwd=ROOT, env=ENV, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if r.returncode != 0:
+            say(r.stdout[-8000:])
+            say(f"FAILED {name}: {' '.join(step)}")
+            failed += 1
+            return False
+    say(f"-- {name} built in {time.time() - start:.0f} s")
+    return True
+
+
+def meson(name, *suites, timeout=10):
+    """Runs the build's unit tests of these suites; counts each program's."""
+    global passed, failed
+    folder = OUT / name
+    if not build(name):
+        return
+    args = ["meson", "test", "-C", str(folder), "--no-rebuild",
+            "--print-errorlogs", "-t", str(timeout)]
+    for s in suites:
+        args += ["--suite", s]
+    start = time.time()
+    log = folder / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    r = subprocess.run(args, cwd=ROOT, env=ENV, text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    good = bad = 0
+    if log.exists():
+        for line in log.read_text().splitlines():
+            t = json.loads(line)
+            if t["result"] in ("OK", "EXPECTEDFAIL"):
+                good += 1
+            elif t["result"] == "SKIP":
+                why = (t.get("stdout") or t.get("stderr") or "").strip()
+                skipped.append(f"{t['name']}: {why.splitlines()[-1] if why else 'skipped'}")
+            else:
+                bad += 1
+    if r.returncode != 0 and bad == 0:
+        bad = 1
+    if bad:
+        say(r.stdout[-20000:])
+    passed += good
+    failed += bad
+    say(f"-- {name} {' '.join(suites)}: {good} passed, {bad} failed"
+        f" in {time.time() - start:.0f} s")
+
+
+def pytest(name, *paths, workers=2):
+    """Runs pytest on the paths against the build; counts each test."""
+    global passed, failed
+    if not build(name):
+        return
+    paths = [p for p in paths if (ROOT / p).exists()]
+    if not paths:
+        return
+    report = OUT / name / ("pytest-" + paths[0].replace("/", "-") + ".xml")
+    report.unlink(missing_ok=True)
+    env = dict(ENV, RESTANTE_BUILD=str(OUT / name))
+    args = ["/usr/bin/python3", "-m", "pytest", "-q", "-rN",
+            "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}",
+            "-n", str(workers), "--dist", "loadgroup"] + list(paths)
+    start = time.time()
+    r = subprocess.run(args, cwd=ROOT, env=env, text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    good = bad = skips = 0
+    if report.exists():
+        for case in ET.parse(report).getroot().iter("testcase"):
+            kinds = {c.tag for c in case}
+            if kinds & {"failure", "error"}:
+                bad += 1
+            elif "skipped" in kinds:
+                skips += 1
+                why = case.find("skipped").get("message", "")
+                skipped.append(f"{case.get('classname')}.{case.get('name')}: {why}")
+            else:
+                good += 1
+    if r.returncode not in (0, 5) and bad == 0:
+        bad = 1
+    if bad:
+        say(r.stdout[-30000:])
+    passed += good
+    failed += bad
+    say(f"-- pytest {' '.join(paths)} on {name}: {good} passed, {bad} failed,"
+        f" {skips} skipped in {time.time() - start:.0f} s")
+
+
+def lint():
+    global passed, failed
+    start = time.time()
+    r = subprocess.run([str(ROOT / "script" / "lint")], cwd=ROOT, env=ENV,
+                       text=True, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT)
+    if r.returncode == 0:
+        passed += 1
+    else:
+        failed += 1
+        say(r.stdout[-20000:])
+    say(f"-- lint: {'passed' if r.returncode == 0 else 'failed'}"
+        f" in {time.time() - start:.0f} s")
+
+
+def main(parts):
+    for p in parts:
+        if p not in PARTS:
+            say(f"no part {p}; parts: {' '.join(PARTS)}")
+            return 64
+    parts = parts or PARTS
+    if "lint" in parts:
+        lint()
+    if "unit" in parts:
+        meson("build-asan", "unit", timeout=10)
+    if "fuzz" in parts:
+        meson("build-asan", "fuzz", timeout=10)
+    if "tsan" in parts:
+        meson("build-tsan", "threads", timeout=10)
+    if "server" in parts:
+        pytest("build-asan", "tests/talk", "tests/server")
+    if "release" in parts:
+        pytest("build", "tests/release", "tests/crash")
+    if "clients" in parts:
+        pytest("build", "tests/clients")
+    groups = {}
+    for s in skipped:
+        name, _, why = s.partition(": ")
+        groups.setdefault(why, []).append(name)
+    for why, names in groups.items():
+        say(f"skipped {len(names)}: {why} ({names[0]}{', ...' if len(names) > 1 else ''})")
+    say(f"{passed} passed, {failed} failed, {len(skipped)} skipped")
+    return 1 if failed or passed == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
