@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 The restante authors
+"""A restante server of its own for a test, and small clients to talk to it.
+
+The clients are dumb on purpose: they send bytes, and read lines and
+literals; what a reply must be, the tests say.
+"""
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("RESTANTE_BUILD", ROOT / "build"))
+RESTANTE = BUILD / "src" / "cli" / "restante"
+PASSWORD = "correct horse"
+
+
+def free_port():
+    """A loopback port nobody has now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def corpus():
+    """The folder of real mail, or None."""
+    p = Path(os.environ.get("RESTANTE_CORPUS", ROOT.parent / "shared" / "corpus"))
+    return p if (p / "facts.jsonl").exists() else None
+
+
+class Server:
+    """restante serve in a folder of its own, on loopback, ended by pid."""
+
+    def __init__(self, settings=(), users=("ann", "bob"), data=None, env=None):
+        self.own = data is None
+        self.top = Path(data or tempfile.mkdtemp(prefix="restante-test-"))
+        self.data = self.top / "data"
+        self.settings = list(settings)
+        self.ports = {}
+        self.proc = None
+        self.log = self.top / "log"
+        self.env = dict(os.environ, **(env or {}))
+        self.data.mkdir(exist_ok=True)
+        for u in users:
+            self.add_user(u)
+
+    def cli(self, *args, input=None, check=True, timeout=60):
+        """Runs a sub-command on this server's data; returns its output."""
+        r = subprocess.run([str(RESTANTE), *args, "--data", str(self.data)],
+                           input=input, capture_output=True, timeout=timeout,
+                           env=self.env)
+        if check and r.returncode != 0:
+            raise AssertionError(f"restante {' '.join(args)}: {r.returncode}"
+                                 f" {r.stderr.decode(errors='replace')}")
+        return r
+
+    def add_user(self, name, password=PASSWORD):
+        self.cli("user", "add", name, "--password-stdin",
+                 input=password.encode() + b"\n")
+
+    def start(self, wait=20):
+        for p in ("imap", "imaps", "pop3", "pop3s", "lmtp"):
+            self.ports.setdefault(p, free_port())
+        args = [str(RESTANTE), "serve", "--data", str(self.data)]
+        for p, n in self.ports.items():
+            args += [f"--{p}", f"127.0.0.1:{n}"]
+        for s in self.settings:
+            args += ["--set", s]
+        self.logfile = open(self.log, "ab")
+        self.proc = subprocess.Popen(args, stdout=subprocess.DEVNULL,
+                                     stderr=self.logfile, env=self.env)
+        end = time.monotonic() + wait
+        while True:
+            if self.proc.poll() is not None:
+                raise AssertionError("restante serve ended: " + self.tail())
+            try:
+                for p in ("imap", "lmtp"):
+                    with socket.create_connection(("127.0.0.1", self.ports[p]), 2) as s:
+                        s.settimeout(5)
+                        if not s.recv(10):
+                            raise OSError("closed")
+                return self
+            except OSError:
+                if time.monotonic() > end:
+                    raise AssertionError("restante serve is not ready: " + self.tail())
+                time.sleep(0.05)
+
+    def tail(self, n=3000):
+        return self.log.read_bytes()[-n:].decode(errors="replace") if self.log.exists() else ""
+
+    def pids(self, title=None):
+        """Process ids of the children whose title holds the text."""
+        out = []
+        for p in Path("/proc").glob("[0-9]*"):
+            try:
+                stat = (p / "stat").read_text()
+                ppid = int(stat.rpartition(")")[2].split()[1])
+                name = stat[stat.index("(") + 1:stat.rindex(")")]
+                line = (p / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except (OSError, ValueError, IndexError):
+                continue
+            if self.proc and ppid == self.proc.pid and (title is None or title in name or title in line):
+                out.append(int(p.name))
+        return out
+
+    def stop(self, sig=signal.SIGTERM, wait=30):
+        if self.proc and self.proc.poll() is None:
+            self.proc.send_signal(sig)
+            try:
+                self.proc.wait(wait)
+            except subprocess.TimeoutExpired:
+                self.proc.kill()
+                self.proc.wait()
+                raise AssertionError("restante serve did not stop: " + self.tail())
+        code = self.proc.returncode if self.proc else 0
+        self.proc = None
+        if sig == signal.SIGTERM and code not in (0, None):
+            raise AssertionError(f"restante serve ended with {code}: " + self.tail())
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def close(self):
+        try:
+            self.stop()
+            text = self.log.read_text(errors="replace") if self.log.exists() else ""
+            for word in ("AddressSanitizer", "runtime error:", "ThreadSanitizer", "LeakSanitizer"):
+                if word in text:
+                    at = text.index(word)
+                    raise AssertionError("sanitizer: " + text[max(0, at - 500):at + 4000])
+        finally:
+            if self.own and not os.environ.get("RESTANTE_KEEP"):
+                shutil.rmtree(self.top, ignore_errors=True)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.close()
+
+    # -- clients --
+    def imap(self, user=None, tls=False, password=PASSWORD):
+        c = Imap(self.ports["imaps" if tls else "imap"], tls)
+        c.greeting = c.line()
+        if user:
+            c.ok(f'LOGIN {user} "{password}"')
+        return c
+
+    def pop3(self, user=None, tls=False, password=PASSWORD):
+        c = Line(self.ports["pop3s" if tls else "pop3"], tls)
+        c.greeting = c.line()
+        if user:
+            assert c.ask(f"USER {user}").startswith(b"+OK")
+            r = c.ask(f"PASS {password}")
+            assert r.startswith(b"+OK"), r
+        return c
+
+    def lmtp(self):
+        c = Lmtp(self.ports["lmtp"])
+        c.greeting = c.reply()
+        return c
+
+    def deliver(self, message, *to, sender="sender@example.org"):
+        """One message by LMTP to the users; asserts 250 for each."""
+        with self.lmtp() as c:
+            c.lhlo()
+            for code, text in c.send(message, *to, sender=sender):
+                assert code == 250, text
+
+
+class Line:
+    """A connection that reads lines."""
+
+    def __init__(self, port, tls=False, timeout=30, host="127.0.0.1"):
+        self.sock = socket.create_connection((host, port), timeout)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buf = b""
+        if tls:
+            self.starttls()
+
+    def starttls(self):
+        ctx = ssl.create_default_context()
+        ctx.check_hostname = False
+        ctx.verify_mode = ssl.CERT_NONE
+        self.sock = ctx.wrap_socket(self.sock, server_hostname="localhost")
+
+    def write(self, data):
+        self.sock.sendall(data.encode() if isinstance(data, str) else data)
+
+    def fill(self):
+        more = self.sock.recv(1 << 16)
+        if not more:
+            raise EOFError(f"closed; had {self.buf[-200:]!r}")
+        self.buf += more
+
+    def line(self):
+        """The next line, without its CR LF."""
+        while b"\r\n" not in self.buf:
+            self.fill()
+        line, _, self.buf = self.buf.partition(b"\r\n")
+        return line
+
+    def take(self, n):
+        parts, have = [self.buf], len(self.buf)
+        while have < n:
+            more = self.sock.recv(min(1 << 20, n - have))
+            if not more:
+                raise EOFError("closed within a literal")
+            parts.append(more)
+            have += len(more)
+        data = b"".join(parts)
+        self.buf = data[n:]
+        return data[:n]
+
+    def ask(self, text):
+        self.write(text.encode() + b"\r\n" if isinstance(text, str) else text + b"\r\n")
+        return self.line()
+
+    def multiline(self):
+        """Lines up to a lone dot, un-stuffed (POP3)."""
+        out = []
+        while (x := self.line()) != b".":
+            out.append(x[1:] if x.startswith(b".") else x)
+        return out
+
+    def at_end(self):
+        """True when the server closes, and sends nothing before."""
+        try:
+            return self.buf == b"" and self.sock.recv(1) == b""
+        except (ConnectionResetError, ssl.SSLError):
+            return True
+
+    def close(self):
+        try:
+            self.sock.close()
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Imap(Line):
+    """An IMAP client: responses are bytes, literals inline."""
+    count = 0
+
+    def response(self):
+        """One whole response, literals included."""
+        out = b""
+        while True:
+            x = self.line()
+            out += x
+            m = re.search(rb"\{(\d+)\}$", x)
+            if not m:
+                return out
+            out += b"\r\n" + self.take(int(m.group(1)))
+
+    def until(self, tag):
+        """Untagged responses and the tagged one."""
+        got = []
+        while True:
+            r = self.response()
+            if r.startswith(tag.encode() + b" "):
+                return got, r[len(tag) + 1:]
+            got.append(r)
+
+    def cmd(self, text):
+        """Sends a command; text may be a list: strings go as they are,
+        bytes as synchronising literals. Returns (untagged, tagged)."""
+        self.count += 1
+        tag = f"t{self.count}"
+        parts = [text] if isinstance(text, (str, bytes)) else list(text)
+        line = tag.encode() + b" "
+        early = []
+        if isinstance(parts[0], bytes):
+            parts[0] = parts[0].decode("latin-1")
+        for p in parts:
+            if isinstance(p, str):
+                line += p.encode("utf-8", "surrogateescape")
+                continue
+            self.write(line + b"{%d}\r\n" % len(p))
+            while True:
+                r = self.response()
+                if r.startswith(b"+"):
+                    break
+                if r.startswith(tag.encode() + b" "):
+                    return early, r[len(tag) + 1:]
+                early.append(r)
+            line = p
+        self.write(line + b"\r\n")
+        got, end = self.until(tag)
+        return early + got, end
+
+    def ok(self, text):
+        got, end = self.cmd(text)
+        assert end.startswith(b"OK"), (text, end, got)
+        self.tagged = end
+        return got
+
+    def no(self, text, code=None):
+        got, end = self.cmd(text)
+        assert end.startswith(b"NO"), (text, end)
+        assert code is None or code.encode() in end, (text, end)
+        return end
+
+    def bad(self, text):
+        got, end = self.cmd(text)
+        assert end.startswith(b"BAD"), (text, end)
+        return end
+
+    def select(self, box="INBOX", how="SELECT"):
+        return self.ok(f'{how} "{box}"')
+
+    def append(self, message, box="INBOX", opts=""):
+        got, end = self.cmd([f'APPEND "{box}" {opts}', message])
+        assert end.startswith(b"OK"), end
+        m = re.search(rb"APPENDUID (\d+) ([\d:,]+)", end)
+        return int(m.group(2)) if m and m.group(2).isdigit() else None
+
+    def body(self, uid):
+        """BODY.PEEK[] of a UID."""
+        for r in self.ok(f"UID FETCH {uid} (BODY.PEEK[])"):
+            m = re.search(rb"BODY\[\] \{(\d+)\}\r\n", r)
+            if m:
+                return r[m.end():m.end() + int(m.group(1))]
+            if b'BODY[] ""' in r:
+                return b""
+        raise AssertionError(f"no body of UID {uid}")
+
+    def uids(self):
+        for r in self.ok("UID SEARCH ALL"):
+            if r.startswith(b"* SEARCH"):
+                return [int(x) for x in r.split()[2:]]
+        return []
+
+
+class Lmtp(Line):
+    def reply(self):
+        """(code, text) of one reply, which may have several lines."""
+        lines = []
+        while True:
+            x = self.line()
+            lines.append(x[4:])
+            if x[3:4] != b"-":
+                return int(x[:3]), b"\n".join(lines).decode(errors="replace")
+
+    def ask(self, text):
+        self.write(text.encode("utf-8", "surrogateescape") + b"\r\n" if isinstance(text, str) else text + b"\r\n")
+        return self.reply()
+
+    def lhlo(self):
+        code, text = self.ask("LHLO test.example")
+        assert code == 250, text
+        self.extensions = text.split("\n")[1:]
+
+    def send(self, message, *to, sender="sender@example.org", bdat=False):
+        """MAIL, RCPTs, DATA; a list of replies, one for each accepted
+        recipient (refused recipients' replies come first)."""
+        code, text = self.ask(f"MAIL FROM:<{sender}>")
+        assert code == 250, text
+        replies, good = [], 0
+        for t in to:
+            r = self.ask(f"RCPT TO:<{t}>")
+            if r[0] == 250:
+                good += 1
+            else:
+                replies.append(r)
+        if not good:
+            return replies
+        if bdat:
+            self.write(b"BDAT %d LAST\r\n" % len(message) + message)
+        else:
+            code, text = self.ask("DATA")
+            assert code == 354, text
+            self.write(stuff(message))
+        return replies + [self.reply() for _ in range(good)]
+
+
+def crlf(data):
+    """Bare LF made CR LF; the rest as it is."""
+    return re.sub(rb"(?<!\r)\n", b"\r\n", data)
+
+
+def stuff(message):
+    """As it goes after DATA: dot-stuffed, ended."""
+    if not message.endswith(b"\r\n"):
+        message += b"\r\n"
+    return re.sub(rb"(?m)^\.", b"..", message) + b".\r\n"
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def message(n=1, subject="a test", body=b"Hello\r\n", **headers):
+    """A small message."""
+    h = {"From": "Ann <ann@example.org>", "To": "bob@example.org",
+         "Subject": f"{subject} {n}", "Date": "Mon, 02 Jan 2006 15:04:05 +0100",
+         "Message-ID": f"<m{n}@example.org>"}
+    h.update({k.replace("_", "-"): v for k, v in headers.items()})
+    head = "".join(f"{k}: {v}\r\n" for k, v in h.items() if v is not None)
+    return head.encode() + b"\r\n" + body
+
+
+class Background(threading.Thread):
+    """Runs fn in a thread; result() gives its value or raises its error."""
+
+    def __init__(self, fn, *args):
+        super().__init__(daemon=True)
+        self.fn, self.args_, self.error, self.value = fn, args, None, None
+        self.start()
+
+    def run(self):
+        try:
+            self.value = self.fn(*self.args_)
+        except BaseException as e:  # handed to result()
+            self.error = e
+
+    def result(self, timeout=120):
+        self.join(timeout)
+        assert not self.is_alive(), "still running"
+        if self.error:
+            raise self.error
+        return self.value
