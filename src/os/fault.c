@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * The hook for faults. Built without RESTANTE_FAULTS it does nothing.
+ *
+ * (1) A call is counted once, by whoever makes it: os or a wrap of LMDB's.
+ * (2) EINTR is never sticky: the calls that meet it are retried, and would
+ *     be so for ever.
+ */
+#include "os/os_int.h"
+
+#ifdef RESTANTE_FAULTS
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static struct {
+	_Atomic unsigned mask; /* 0: no fault is set */
+	_Atomic uint64_t at;
+	_Atomic int error;
+	_Atomic size_t short_by;
+	_Atomic bool sticky;
+	_Atomic uint64_t seen;
+	_Atomic bool hit;
+} fault;
+
+static bool
+fault_memory(void)
+{
+	return os_fault(OS_MEMORY, NULL) != 0;
+}
+
+void
+os_fault_set(unsigned mask, uint64_t n, int error, size_t short_by, bool sticky)
+{
+	atomic_store(&fault.mask, 0);
+	atomic_store(&fault.at, n);
+	atomic_store(&fault.error, error);
+	atomic_store(&fault.short_by, short_by);
+	atomic_store(&fault.sticky, sticky && error != EINTR); /* (2) */
+	atomic_store(&fault.seen, 0);
+	atomic_store(&fault.hit, false);
+	mem_fault = (mask & 1u << OS_MEMORY) != 0 ? fault_memory : NULL;
+	atomic_store(&fault.mask, mask);
+}
+
+void
+os_fault_clear(void)
+{
+	atomic_store(&fault.mask, 0);
+	mem_fault = NULL;
+}
+
+uint64_t
+os_fault_calls(void)
+{
+	return atomic_load(&fault.seen);
+}
+
+bool
+os_fault_hit(void)
+{
+	return atomic_load(&fault.hit);
+}
+
+int
+os_fault(enum os_call call, size_t *len)
+{
+	size_t short_by = atomic_load(&fault.short_by);
+	uint64_t at = atomic_load(&fault.at);
+	uint64_t n;
+
+	if ((atomic_load(&fault.mask) & 1u << call) == 0)
+		return 0;
+	n = atomic_fetch_add(&fault.seen, 1) + 1;
+	if (n != at && !(n > at && atomic_load(&fault.sticky)))
+		return 0;
+	atomic_store(&fault.hit, true);
+	if (len != NULL) {
+		bool part = call == OS_WRITE && short_by > 0 && short_by < *len;
+
+		*len = part ? *len - short_by : 0;
+	}
+	return atomic_load(&fault.error);
+}
+
+static const char *const kind_name[OS_CALL_MAX] = {
+    [OS_OPEN] = "open",
+    [OS_READ] = "read",
+    [OS_WRITE] = "write",
+    [OS_SYNC] = "sync",
+    [OS_TRUNCATE] = "truncate",
+    [OS_RENAME] = "rename",
+    [OS_UNLINK] = "unlink",
+    [OS_MKDIR] = "mkdir",
+    [OS_ALLOCATE] = "allocate",
+    [OS_ACCEPT] = "accept",
+    [OS_SOCKET] = "socket",
+    [OS_MEMORY] = "memory",
+};
+
+static const struct {
+	const char *name;
+	int error;
+} error_name[] = {
+    {"EIO", EIO},
+    {"ENOSPC", ENOSPC},
+    {"EDQUOT", EDQUOT},
+    {"EFBIG", EFBIG},
+    {"EINTR", EINTR},
+    {"EAGAIN", EAGAIN},
+    {"EMFILE", EMFILE},
+    {"ENFILE", ENFILE},
+    {"ENOMEM", ENOMEM},
+    {"EACCES", EACCES},
+    {"EPERM", EPERM},
+    {"EROFS", EROFS},
+    {"ENOENT", ENOENT},
+    {"ECONNABORTED", ECONNABORTED},
+    {"ECONNRESET", ECONNRESET},
+    {"EPIPE", EPIPE},
+};
+
+static unsigned
+kinds_mask(str s)
+{
+	unsigned mask = 0;
+
+	while (s.n > 0) {
+		str one = str_cut(&s, '+');
+
+		for (unsigned i = 0; i < OS_CALL_MAX; i++)
+			if (str_eq(one, str_c(kind_name[i])))
+				mask |= 1u << i;
+	}
+	return mask;
+}
+
+static int
+error_number(str s)
+{
+	for (size_t i = 0; i < NELEM(error_name); i++)
+		if (str_eq(s, str_c(error_name[i].name)))
+			return error_name[i].error;
+	return 0;
+}
+
+/* "write+sync:17:ENOSPC[:short][:sticky]". Read before main, so that no
+ * call is missed; children inherit what is set. */
+__attribute__((constructor)) static void
+fault_from_environment(void)
+{
+	str s = str_c(getenv("RESTANTE_FAULT"));
+	unsigned mask = kinds_mask(str_cut(&s, ':'));
+	uint64_t n = 0;
+	uint64_t short_by = 0;
+	bool ok = str_u64(str_cut(&s, ':'), &n);
+	int error = error_number(str_cut(&s, ':'));
+	bool sticky = false;
+
+	while (s.n > 0) {
+		str word = str_cut(&s, ':');
+
+		if (str_eq(word, S("sticky")))
+			sticky = true;
+		else if (str_eq(word, S("short")))
+			short_by = 1;
+		else if (!str_u64(word, &short_by))
+			ok = false;
+	}
+	if (ok && mask != 0 && error != 0)
+		os_fault_set(mask, n, error, (size_t)short_by, sticky);
+	else if (getenv("RESTANTE_FAULT") != NULL)
+		log_panic("RESTANTE_FAULT makes no sense");
+}
+
+#else
+
+void
+os_fault_set(unsigned mask, uint64_t n, int error, size_t short_by, bool sticky)
+{
+}
+
+void
+os_fault_clear(void)
+{
+}
+
+uint64_t
+os_fault_calls(void)
+{
+	return 0;
+}
+
+bool
+os_fault_hit(void)
+{
+	return false;
+}
+
+int
+os_fault(enum os_call call, size_t *len)
+{
+	return 0;
+}
+
+#endif
