@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * What the command line can ask of an open store: by the mail process for
+ * MSG_CTL over DATA/run/control.sock, and by the command itself when no
+ * server runs. The caller has checked that the peer may (same user, or
+ * root). Verbs that concern sessions (who, kick) are mail's own.
+ *
+ * Verbs and arguments; ID and NAME are an account's, as auth gave them:
+ *
+ *   mailbox.list ID NAME              name TAB messages TAB unseen TAB
+ *                                     octets TAB attributes, a line each
+ *   mailbox.create ID NAME BOX [USE]  mailbox.delete ID NAME BOX
+ *   mailbox.rename ID NAME FROM TO
+ *   deliver ID NAME BOX               fd: the message; "" for INBOX
+ *   append ID NAME                    fd: a batch (ctl_batch_*); lines: one
+ *                                     "new" or "known" per message
+ *   fetch ID NAME BOX FIRSTUID        -> lines "uid=N flags=... date=SEC zone=MIN
+ *                                     size=N sha=..", each with the
+ *                                     message as descriptor, up to 100
+ *   check [full]                      a sentence for each fault; last "N faults"
+ *   stats                             name=value lines
+ *   compact                           expire
+ *   backup                            -> line "name length", each with a
+ *                                     descriptor to copy from
+ *   remove ID NAME                    the account's mail is freed
+ */
+#ifndef DAEMON_CTL_H
+#define DAEMON_CTL_H
+
+#include "base/base.h"
+#include "store/store.h"
+
+/* fd: what came with the request, or -1; stays the caller's. line: a line
+ * of output with a descriptor (taken) or -1. why: in words, what went
+ * wrong. */
+enum err ctl_run(struct store *st, str verb, const str *arg, size_t n, int fd, void (*line)(void *ctx, str line, int fd), void *ctx, struct buf *why) MUST_CHECK;
+
+/* One message of an append batch. */
+struct ctl_message {
+	str mailbox;	/* made when missing */
+	bool subscribe;
+	uint32_t uidvalidity;	/* wanted, with uidnext, when the mailbox is new */
+	uint32_t uidnext;
+	str flags;	/* "\Seen $Forwarded" */
+	struct stamp internaldate;
+	uint32_t uid;	/* wanted; 0: any */
+	str uidl;	/* the POP3 UIDL it had; empty: none */
+	bool only_if_new; /* not when the mailbox holds the same message */
+	str message;	/* empty: the mailbox alone is made */
+};
+void ctl_batch_add(struct buf *batch, const struct ctl_message *m);
+/* false at the end or when malformed (*bad). */
+bool ctl_batch_next(struct dec *d, struct ctl_message *m, bool *bad);
+
+#endif
