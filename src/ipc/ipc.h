@@ -114,6 +114,11 @@ void msg_u32(struct msg *m, uint32_t v);
 void msg_u64(struct msg *m, uint64_t v);
 void msg_i64(struct msg *m, int64_t v);
 void msg_bytes(struct msg *m, const void *p, size_t n); /* fixed length */
+static inline void
+msg_u16(struct msg *m, uint16_t v)
+{
+	msg_bytes(m, (uint8_t[]){(uint8_t)v, (uint8_t)(v >> 8)}, 2);
+}
 void msg_str(struct msg *m, str s);			/* length and bytes */
 /* Inline, or in a memfd when large. ERR_NOMEM. */
 enum err msg_blob(struct msg *m, str content) MUST_CHECK;
@@ -129,6 +134,14 @@ uint32_t msg_get_u32(struct msg *m);
 uint64_t msg_get_u64(struct msg *m);
 int64_t msg_get_i64(struct msg *m);
 void msg_get_bytes(struct msg *m, void *p, size_t n);
+static inline uint16_t
+msg_get_u16(struct msg *m)
+{
+	uint8_t b[2] = {0, 0};
+
+	msg_get_bytes(m, b, sizeof(b));
+	return (uint16_t)(b[0] | b[1] << 8);
+}
 str msg_get_str(struct msg *m);
 int msg_get_fd(struct msg *m); /* -1: none; the caller's */
 /* A blob: *s inline, or a mapping of its memfd to be released. The memfd
