@@ -72,7 +72,8 @@ int64_t os_mono_us(void);
 int64_t os_wall_ms(void);	/* since 1970: dates */
 struct stamp os_now(void);	/* wall clock, local zone of the process */
 void os_random(void *p, size_t n);
-void os_clock_fix(int64_t wall_ms, int64_t mono_ms);	/* tests: time stands at */
+void os_clock_fix(int64_t wall_ms, int64_t mono_ms);	/* tests: time stands at;
+				* a negative wall_ms lets it run again */
 void os_random_fix(uint64_t seed);			/* tests: repeatable */
 
 /* ---- sockets ---- */
@@ -132,7 +133,10 @@ struct os_box_opts {
 /* Before the first thread: chroot, user, no_new_privs, Landlock as far as
  * the kernel goes, then seccomp (a violation ends the process; with the
  * build option -Dwide_seccomp=true the list is widened for sanitizers).
- * *landlock_abi: what is in force, 0 for none. */
+ * *landlock_abi: what is in force, 0 for none (always 0 in a build with
+ * -Dwide_seccomp=true). No box can make sockets but by socketpair, or bind,
+ * or connect: the supervisor does. Nor can it load a library any more: what
+ * iconv, OpenSSL or the C library need later is used once before. */
 enum err os_box_enter(enum os_box box, const struct os_box_opts *o, int *landlock_abi) MUST_CHECK;
 /* What a process of this kind is refused: forks, enters the box, tries
  * open, socket, connect, execve, ptrace, fork, kill one by one, and writes a
