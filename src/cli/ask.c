@@ -38,7 +38,8 @@ auth_conf_of(const struct cli *c, struct auth_conf *conf)
 }
 
 int
-cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd, bool print, struct buf *first)
+cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
+    bool print, struct buf *first)
 {
 	struct auth_lines l = {first, print, false};
 	struct auth_conf conf = {0};
@@ -47,10 +48,12 @@ cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd, bool
 	int code;
 
 	auth_conf_of(c, &conf);
-	e = auth_command(c->data, &conf, str_c(verb), arg, n, fd, auth_line, &l, &why);
+	e = auth_command(
+	    c->data, &conf, str_c(verb), arg, n, fd, auth_line, &l, &why);
 	code = cli_exit(e);
 	if (e != OK)
-		cli_fail(c, code, "%.*s", STR_ARG(why.n > 0 ? buf_str(&why) : str_c(err_name(e))));
+		cli_fail(c, code, "%.*s",
+		    STR_ARG(why.n > 0 ? buf_str(&why) : str_c(err_name(e))));
 	buf_free(&why);
 	return code;
 }
@@ -62,7 +65,8 @@ cli_account(struct cli *c, const char *user, uint64_t *id, struct buf *name)
 	str rest, number;
 	int code;
 
-	code = cli_auth(c, "user.id", &(str){user, strlen(user)}, 1, -1, false, &first);
+	code = cli_auth(
+	    c, "user.id", &(str){user, strlen(user)}, 1, -1, false, &first);
 	rest = buf_str(&first);
 	number = str_cut(&rest, ' ');
 	if (code == EX_OK && !str_u64(number, id))
@@ -98,7 +102,8 @@ connect_mail(const struct cli *c, struct chan **ch)
 }
 
 static enum err
-ask_server(struct chan *ch, const char *verb, const str *arg, size_t n, int fd, void (*line)(void *arg, str line, int fd), void *ctx, struct buf *why)
+ask_server(struct chan *ch, const char *verb, const str *arg, size_t n, int fd,
+    void (*line)(void *arg, str line, int fd), void *ctx, struct buf *why)
 {
 	struct msg m;
 	enum err e;
@@ -149,18 +154,22 @@ store_progress(void *arg, const char *what, uint64_t done, uint64_t all)
 }
 
 static enum err
-ask_store(const struct cli *c, const char *verb, const str *arg, size_t n, int fd, void (*line)(void *arg, str line, int fd), void *ctx, struct buf *why)
+ask_store(const struct cli *c, const char *verb, const str *arg, size_t n,
+    int fd, void (*line)(void *arg, str line, int fd), void *ctx,
+    struct buf *why)
 {
 	/* Kept open for the life of the command: an import asks many times. */
 	static struct store *st;
-	struct store_opts o = {.dir = c->data, .no_background = true, .progress = store_progress};
+	struct store_opts o = {
+	    .dir = c->data, .no_background = true, .progress = store_progress};
 	enum err e;
 
 	if (st == NULL) {
 		mime_charsets_load();
 		if ((e = store_open(&o, &st)) != OK) {
 			if (e == ERR_BUSY)
-				buf_s(why, "another process has the data open; try again");
+				buf_s(why, "another process has the data open; "
+					   "try again");
 			return e;
 		}
 	}
@@ -168,7 +177,8 @@ ask_store(const struct cli *c, const char *verb, const str *arg, size_t n, int f
 }
 
 int
-cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd, void (*line)(void *arg, str line, int fd), void *ctx)
+cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
+    void (*line)(void *arg, str line, int fd), void *ctx)
 {
 	static struct chan *ch;
 	struct buf why = {0};
@@ -183,7 +193,8 @@ cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd, void
 		e = ask_store(c, verb, arg, n, fd, line, ctx, &why);
 	code = cli_exit(e);
 	if (e != OK)
-		cli_fail(c, code, "%.*s", STR_ARG(why.n > 0 ? buf_str(&why) : str_c(err_name(e))));
+		cli_fail(c, code, "%.*s",
+		    STR_ARG(why.n > 0 ? buf_str(&why) : str_c(err_name(e))));
 	buf_free(&why);
 	return code;
 }

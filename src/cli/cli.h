@@ -25,23 +25,24 @@
 #include "store/store.h"
 
 struct cli {
-	const char *command;	/* "user add": for messages */
-	const char *data;	/* DATA, found out */
+	const char *command; /* "user add": for messages */
+	const char *data;    /* DATA, found out */
 	struct settings *settings;
-	char **argv;		/* what is left after the common options */
+	char **argv; /* what is left after the common options */
 	int argc;
 };
 
 struct cli_command {
 	const char *name;
-	const char *args;	/* for --help: "NAME [--password-stdin]" */
-	const char *what;	/* one line */
+	const char *args; /* for --help: "NAME [--password-stdin]" */
+	const char *what; /* one line */
 	int (*run)(struct cli *c);
-	const char *more;	/* further lines for --help, or NULL */
+	const char *more; /* further lines for --help, or NULL */
 };
 
 /* Says "restante COMMAND: text" and returns code. */
-int cli_fail(const struct cli *c, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int
+cli_fail(const struct cli *c, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Exit code for a kind of failure. */
 int cli_exit(enum err e);
 /* Takes an option out of argv: a switch; or one with a value ("--user U",
@@ -56,17 +57,21 @@ bool cli_password(struct cli *c, bool from_stdin, struct buf *out);
 
 /* Asks auth; prints what it says on standard output when print is set, else
  * appends the first line to first (may be NULL). An exit code. */
-int cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd, bool print, struct buf *first);
+int cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
+    bool print, struct buf *first);
 /* The account of a name: id and name as the store knows it. An exit code. */
-int cli_account(struct cli *c, const char *user, uint64_t *id, struct buf *name);
+int
+cli_account(struct cli *c, const char *user, uint64_t *id, struct buf *name);
 /* Asks mail (or the store, when no server runs): each line of the answer
  * goes to line. fd -1: none. An exit code. */
-int cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd, void (*line)(void *arg, str line, int fd), void *ctx);
+int cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
+    void (*line)(void *arg, str line, int fd), void *ctx);
 /* A line printer for cli_mail. */
 void cli_print(void *arg, str line, int fd);
 /* Progress on a terminal: a bar with rate and time left, at most 10 times
  * a second; elsewhere a line each 10 s. done == all ends it. */
-void cli_progress(const char *what, uint64_t done, uint64_t all, uint64_t messages);
+void
+cli_progress(const char *what, uint64_t done, uint64_t all, uint64_t messages);
 
 int cmd_serve(struct cli *c);
 int cmd_user(struct cli *c);

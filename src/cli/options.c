@@ -22,8 +22,8 @@ cli_fail(const struct cli *c, int code, const char *fmt, ...)
 	buf_vf(&b, fmt, ap);
 	va_end(ap);
 	log_escape(&safe, buf_str(&b));
-	fprintf(stderr, "restante %s: %.*s\n", c->command,
-	    STR_ARG(buf_str(&safe)));
+	fprintf(
+	    stderr, "restante %s: %.*s\n", c->command, STR_ARG(buf_str(&safe)));
 	buf_free(&b);
 	buf_free(&safe);
 	return code;
@@ -132,7 +132,7 @@ read_line(struct buf *out)
 	ssize_t n = 0;
 
 	while (out->n < AUTH_PASSWORD_MAX + 1 && (n = read(0, &ch, 1)) == 1 &&
-	    ch != '\n')
+	       ch != '\n')
 		buf_c(out, ch);
 	if (out->n > 0 && out->p[out->n - 1] == '\r')
 		out->n--;
@@ -173,7 +173,8 @@ cli_password(struct cli *c, bool from_stdin, struct buf *out)
 	}
 	if (from_stdin) {
 		if (!read_line(out)) {
-			cli_fail(c, EX_NOINPUT, "no password on standard input");
+			cli_fail(
+			    c, EX_NOINPUT, "no password on standard input");
 			return false;
 		}
 	} else {
@@ -201,14 +202,15 @@ cli_password(struct cli *c, bool from_stdin, struct buf *out)
 
 /* "3.2 MB/s, 2 min left" after the bar. */
 static void
-progress_rate(struct buf *b, uint64_t done, uint64_t all, uint64_t messages, int64_t ms)
+progress_rate(
+    struct buf *b, uint64_t done, uint64_t all, uint64_t messages, int64_t ms)
 {
 	double s = (double)MAX(ms, 1) / 1000;
 	double left = done > 0 ? s * (double)(all - done) / (double)done : 0;
 
 	if (messages > 0)
-		buf_f(b, " %llu messages, %.0f/s",
-		    (unsigned long long)messages, (double)messages / s);
+		buf_f(b, " %llu messages, %.0f/s", (unsigned long long)messages,
+		    (double)messages / s);
 	if (done >= all)
 		buf_f(b, ", %.1f s", s);
 	else if (left >= 90)

@@ -15,15 +15,12 @@
  *   deliver ID NAME BOX               fd: the message; "" for INBOX
  *   append ID NAME                    fd: a batch (ctl_batch_*); lines: one
  *                                     "new" or "known" per message
- *   fetch ID NAME BOX FIRSTUID        -> lines "uid=N flags=... date=SEC zone=MIN
- *                                     size=N sha=..", each with the
- *                                     message as descriptor, up to 100
- *   check [full]                      a sentence for each fault; last "N faults"
- *   stats                             name=value lines
- *   compact                           expire
- *   backup                            -> line "name length", each with a
- *                                     descriptor to copy from
- *   remove ID NAME                    the account's mail is freed
+ *   fetch ID NAME BOX FIRSTUID        -> lines "uid=N flags=... date=SEC
+ * zone=MIN size=N sha=..", each with the message as descriptor, up to 100 check
+ * [full]                      a sentence for each fault; last "N faults" stats
+ * name=value lines compact                           expire backup -> line
+ * "name length", each with a descriptor to copy from remove ID NAME the
+ * account's mail is freed
  */
 #ifndef DAEMON_CTL_H
 #define DAEMON_CTL_H
@@ -34,20 +31,23 @@
 /* fd: what came with the request, or -1; stays the caller's. line: a line
  * of output with a descriptor (taken) or -1. why: in words, what went
  * wrong. */
-enum err ctl_run(struct store *st, str verb, const str *arg, size_t n, int fd, void (*line)(void *ctx, str line, int fd), void *ctx, struct buf *why) MUST_CHECK;
+enum err ctl_run(struct store *st, str verb, const str *arg, size_t n, int fd,
+    void (*line)(void *ctx, str line, int fd), void *ctx,
+    struct buf *why) MUST_CHECK;
 
 /* One message of an append batch. */
 struct ctl_message {
-	str mailbox;	/* made when missing */
+	str mailbox; /* made when missing */
 	bool subscribe;
-	uint32_t uidvalidity;	/* wanted, with uidnext, when the mailbox is new */
+	uint32_t
+	    uidvalidity; /* wanted, with uidnext, when the mailbox is new */
 	uint32_t uidnext;
-	str flags;	/* "\Seen $Forwarded" */
+	str flags; /* "\Seen $Forwarded" */
 	struct stamp internaldate;
-	uint32_t uid;	/* wanted; 0: any */
-	str uidl;	/* the POP3 UIDL it had; empty: none */
+	uint32_t uid;     /* wanted; 0: any */
+	str uidl;         /* the POP3 UIDL it had; empty: none */
 	bool only_if_new; /* not when the mailbox holds the same message */
-	str message;	/* empty: the mailbox alone is made */
+	str message;      /* empty: the mailbox alone is made */
 };
 void ctl_batch_add(struct buf *batch, const struct ctl_message *m);
 /* false at the end or when malformed (*bad). */

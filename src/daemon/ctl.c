@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * The verbs of the command line, on an open store; ctl.h lists them. Every
+ * verb checks its arguments: they come over a socket.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/ctl.h"
+
+struct ctl {
+	struct store *st;
+	const str *arg;
+	size_t n;
+	int fd;
+	void (*line)(void *ctx, str line, int fd);
+	void *ctx;
+	struct buf *why;
+	struct arena *arena;
+	struct acct *acct; /* of the verbs that begin with ID NAME */
+};
+
+static const struct {
+	const char *name;
+	unsigned attr;
+} uses[] = {
+    {"all", MB_ALL},
+    {"archive", MB_ARCHIVE},
+    {"drafts", MB_DRAFTS},
+    {"flagged", MB_FLAGGED},
+    {"junk", MB_JUNK},
+    {"sent", MB_SENT},
+    {"trash", MB_TRASH},
+    {"important", MB_IMPORTANT},
+};
+
+static enum err
+say(struct ctl *c, enum err e, const char *what)
+{
+	if (e != OK)
+		buf_f(c->why, "%s: %s", what, err_name(e));
+	return e;
+}
+
+static void
+put(struct ctl *c, struct buf *b, int fd)
+{
+	c->line(c->ctx, buf_str(b), fd);
+	buf_reset(b);
+}
+
+/* ---- mailboxes ---- */
+
+static enum err
+ctl_mailbox_list(struct ctl *c)
+{
+	struct mailbox_info *v = NULL;
+	struct mailbox_status s;
+	struct buf b = {0};
+	size_t n = 0;
+	enum err e;
+
+	if ((e = mailbox_list(c->acct, c->arena, &v, &n)) != OK)
+		return e;
+	for (size_t i = 0; i < n; i++) {
+		memset(&s, 0, sizeof(s));
+		if ((v[i].attrs & (MB_NOSELECT | MB_NONEXISTENT)) == 0 &&
+		    mailbox_status(c->acct, v[i].id, &s) != OK)
+			continue; /* deleted meanwhile */
+		log_escape(&b, v[i].name);
+		buf_f(&b, "\t%u\t%u\t%llu\t", s.messages, s.unseen,
+		    (unsigned long long)s.size);
+		if (v[i].attrs & MB_SUBSCRIBED)
+			buf_s(&b, "subscribed ");
+		if (v[i].attrs & MB_NOSELECT)
+			buf_s(&b, "noselect ");
+		if (v[i].attrs & MB_NONEXISTENT)
+			buf_s(&b, "nonexistent ");
+		for (size_t k = 0; k < NELEM(uses); k++)
+			if (v[i].attrs & uses[k].attr)
+				buf_f(&b, "%s ", uses[k].name);
+		if (b.p[b.n - 1] == ' ')
+			b.n--;
+		put(c, &b, -1);
+	}
+	buf_free(&b);
+	return OK;
+}
+
+static enum err
+ctl_mailbox_create(struct ctl *c)
+{
+	unsigned use = 0;
+	uint32_t id;
+	str name;
+	enum err e;
+
+	if (c->n == 4) {
+		for (size_t k = 0; k < NELEM(uses); k++)
+			if (str_caseeq(c->arg[3], str_c(uses[k].name)))
+				use = uses[k].attr;
+		if (use == 0) {
+			buf_s(c->why, "the use is one of all archive drafts "
+				      "flagged junk sent trash important");
+			return ERR_INVALID;
+		}
+	}
+	if ((e = mailbox_name(c->arena, c->arg[2], &name)) == OK &&
+	    (e = mailbox_create(c->acct, name, use, &id)) == OK)
+		e = mailbox_subscribe(c->acct, name, true);
+	return say(c, e, "mailbox");
+}
+
+static enum err
+ctl_mailbox_delete(struct ctl *c)
+{
+	str name;
+	enum err e;
+
+	if ((e = mailbox_name(c->arena, c->arg[2], &name)) == OK &&
+	    (e = mailbox_delete(c->acct, name)) == OK)
+		e = mailbox_subscribe(c->acct, name, false);
+	return say(c, e, "mailbox");
+}
+
+static enum err
+ctl_mailbox_rename(struct ctl *c)
+{
+	str from, to;
+	enum err e;
+
+	if ((e = mailbox_name(c->arena, c->arg[2], &from)) == OK &&
+	    (e = mailbox_name(c->arena, c->arg[3], &to)) == OK)
+		e = mailbox_rename(c->acct, from, to);
+	return say(c, e, "mailbox");
+}
+
+/* ---- mail ---- */
+
+struct mapping {
+	str s;
+	void *p;
+	size_t n;
+};
+
+/* The whole of the request's descriptor, at most max bytes. */
+static enum err
+map_fd(int fd, uint64_t max, struct mapping *m)
+{
+	struct stat st;
+
+	memset(m, 0, sizeof(*m));
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return ERR_INVALID;
+	if ((uint64_t)st.st_size > max)
+		return ERR_TOOBIG;
+	if (st.st_size == 0)
+		return OK;
+	m->n = (size_t)st.st_size;
+	m->p = mmap(NULL, m->n, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (m->p == MAP_FAILED) {
+		m->p = NULL;
+		return ERR_NOMEM;
+	}
+	m->s = str_of(m->p, m->n);
+	return OK;
+}
+
+static void
+unmap(struct mapping *m)
+{
+	if (m->p != NULL)
+		munmap(m->p, m->n);
+}
+
+/* The mailbox, made (and subscribed) when it is missing. */
+static enum err
+want_mailbox(struct ctl *c, str given, bool subscribe,
+    struct mailbox_info *info, bool *made)
+{
+	str name;
+	uint32_t id;
+	enum err e;
+
+	*made = false;
+	if ((e = mailbox_name(
+		 c->arena, given.n == 0 ? S("INBOX") : given, &name)) != OK)
+		return say(c, e, "mailbox name");
+	e = mailbox_find(c->acct, c->arena, name, info);
+	if (e == ERR_NOTFOUND) {
+		if ((e = mailbox_create(c->acct, name, 0, &id)) != OK)
+			return say(c, e, "mailbox");
+		*made = true;
+		e = mailbox_find(c->acct, c->arena, name, info);
+	}
+	if (e == OK && subscribe && (info->attrs & MB_SUBSCRIBED) == 0)
+		e = mailbox_subscribe(c->acct, name, true);
+	return e;
+}
+
+static enum err
+ctl_deliver(struct ctl *c)
+{
+	struct new_message m = {.internaldate = os_now()};
+	struct mailbox_info info;
+	struct mapping map;
+	uint32_t uidvalidity, uid;
+	bool made;
+	enum err e;
+
+	if ((e = map_fd(c->fd, limits.message_size_max, &map)) != OK)
+		return say(c, e, "message");
+	if ((e = want_mailbox(c, c->arg[2], true, &info, &made)) == OK) {
+		m.message = map.s;
+		e = store_append(c->acct, info.id, &m, 1, &uidvalidity, &uid);
+	}
+	unmap(&map);
+	return say(c, e, "delivery");
+}
+
+void
+ctl_batch_add(struct buf *b, const struct ctl_message *m)
+{
+	enc_str(b, m->mailbox);
+	enc_u8(b, (uint8_t)((m->subscribe ? 1 : 0) | (m->only_if_new ? 2 : 0)));
+	enc_u32(b, m->uidvalidity);
+	enc_u32(b, m->uidnext);
+	enc_str(b, m->flags);
+	enc_zig(b, m->internaldate.sec);
+	enc_zig(b, m->internaldate.zone_min);
+	enc_u32(b, m->uid);
+	enc_str(b, m->uidl);
+	enc_str(b, m->message);
+}
+
+bool
+ctl_batch_next(struct dec *d, struct ctl_message *m, bool *bad)
+{
+	uint8_t bits;
+	int64_t zone;
+
+	*bad = false;
+	if (dec_end(d))
+		return false;
+	m->mailbox = dec_str(d);
+	bits = dec_u8(d);
+	m->subscribe = bits & 1;
+	m->only_if_new = bits & 2;
+	m->uidvalidity = dec_u32(d);
+	m->uidnext = dec_u32(d);
+	m->flags = dec_str(d);
+	m->internaldate.sec = dec_zig(d);
+	zone = dec_zig(d);
+	m->internaldate.zone_min = (int16_t)zone;
+	m->uid = dec_u32(d);
+	m->uidl = dec_str(d);
+	m->message = dec_str(d);
+	*bad = d->bad || zone < -1439 || zone > 1439;
+	return !*bad;
+}
+
+/* "\Seen $Forwarded" taken apart; \Recent and unknown \Words are dropped. */
+static enum err
+parse_flags(struct arena *a, str text, struct flag_set *f)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} system[] = {
+	    {"\\Seen", FLAG_SEEN},
+	    {"\\Answered", FLAG_ANSWERED},
+	    {"\\Flagged", FLAG_FLAGGED},
+	    {"\\Deleted", FLAG_DELETED},
+	    {"\\Draft", FLAG_DRAFT},
+	};
+	str *v = NULL, word;
+	size_t n = 0, cap = 0;
+
+	memset(f, 0, sizeof(*f));
+	while (text.n > 0) {
+		word = str_cut(&text, ' ');
+		if (word.n == 0)
+			continue;
+		if (word.p[0] == '\\') {
+			for (size_t i = 0; i < NELEM(system); i++)
+				if (str_caseeq(word, str_c(system[i].name)))
+					f->system |= system[i].bit;
+			continue;
+		}
+		if (!ARENA_PUSH(a, v, n, cap))
+			return ERR_LIMIT;
+		v[n++] = word;
+	}
+	f->keywords = v;
+	f->nkeywords = n;
+	return OK;
+}
+
+static enum err
+append_one(struct ctl *c, const struct ctl_message *m, struct buf *b)
+{
+	struct new_message nm = {.message = m->message,
+	    .internaldate = m->internaldate,
+	    .uid = m->uid,
+	    .uidl = m->uidl};
+	struct mailbox_info info;
+	uint32_t uidvalidity, uid;
+	bool made, known = false;
+	enum err e;
+
+	if ((e = want_mailbox(c, m->mailbox, m->subscribe, &info, &made)) != OK)
+		return e;
+	if (m->uidvalidity != 0 && m->uidnext != 0) {
+		e = mailbox_set_uids(
+		    c->acct, info.id, m->uidvalidity, m->uidnext);
+		if (e != OK && e != ERR_CANNOT && e != ERR_EXISTS)
+			return say(c, e, "UIDVALIDITY");
+	}
+	if (m->message.n == 0) {
+		buf_s(b, "mailbox");
+		put(c, b, -1);
+		return OK;
+	}
+	if (m->message.n > limits.message_size_max)
+		return say(c, ERR_TOOBIG, "message");
+	if (m->only_if_new &&
+	    (e = store_known(c->acct, info.id, m->message, &known)) != OK)
+		return say(c, e, "message");
+	if (!known) {
+		if ((e = parse_flags(c->arena, m->flags, &nm.flags)) != OK ||
+		    (e = store_append(
+			 c->acct, info.id, &nm, 1, &uidvalidity, &uid)) != OK)
+			return say(c, e, "message");
+	}
+	buf_s(b, "");
+	buf_str_add(b, known ? S("known") : S("new"));
+	put(c, b, -1);
+	return OK;
+}
+
+static enum err
+ctl_append(struct ctl *c)
+{
+	struct ctl_message m;
+	struct mapping map;
+	struct buf b = {0};
+	struct dec d;
+	bool bad = false;
+	enum err e;
+
+	if ((e = map_fd(
+		 c->fd, 2 * limits.message_size_max + (64 << 20), &map)) != OK)
+		return say(c, e, "batch");
+	d = dec_of(map.s);
+	while (e == OK && ctl_batch_next(&d, &m, &bad)) {
+		e = append_one(c, &m, &b);
+		arena_reset(c->arena);
+	}
+	if (bad && e == OK)
+		e = say(c, ERR_INVALID, "batch");
+	buf_free(&b);
+	unmap(&map);
+	return e;
+}
+
+/* A message as a descriptor of its own. */
+static enum err
+message_fd(struct view *v, const struct entry *en, int *fd)
+{
+	struct source *src = NULL;
+	char *block = NULL;
+	enum err e;
+
+	if ((e = view_source(v, en, &src)) != OK)
+		return e;
+	if ((*fd = os_memfd("restante-message")) < 0)
+		e = err_errno(errno);
+	block = x_alloc(65536);
+	for (uint64_t at = 0; e == OK && at < src->size;) {
+		size_t n = (size_t)MIN(src->size - at, 65536u);
+
+		if ((e = src->ops->read(src, at, block, n)) == OK &&
+		    os_write_all(*fd, block, n) != (ssize_t)n)
+			e = err_errno(errno);
+		at += n;
+	}
+	x_free(&block);
+	source_unref(&src);
+	if (e != OK && *fd >= 0)
+		os_close(fd);
+	return e;
+}
+
+static enum err
+ctl_fetch(struct ctl *c)
+{
+	struct mailbox_info info;
+	struct view *v = NULL;
+	struct entry en;
+	struct buf b = {0};
+	uint32_t first;
+	str name;
+	enum err e;
+	int fd = -1, sent = 0;
+
+	if (!str_u32(c->arg[3], &first))
+		return say(c, ERR_INVALID, "UID");
+	if ((e = mailbox_name(c->arena, c->arg[2], &name)) != OK ||
+	    (e = mailbox_find(c->acct, c->arena, name, &info)) != OK ||
+	    (e = view_open(c->acct, info.id, true, 0, &v)) != OK)
+		return say(c, e, "mailbox");
+	buf_f(&b, "uidvalidity=%u uidnext=%u", view_uidvalidity(v),
+	    view_uidnext(v));
+	put(c, &b, -1);
+	for (uint32_t seq = 1; seq <= view_exists(v) && sent < 100 && e == OK;
+	     seq++) {
+		if (view_uid(v, seq) < first ||
+		    view_entries(v, seq, &en, 1) != 1)
+			continue;
+		if (message_fd(v, &en, &fd) != OK)
+			continue; /* expunged meanwhile */
+		buf_f(&b, "uid=%u date=%lld zone=%d size=%u uidl=", en.uid,
+		    (long long)en.internaldate.sec, en.internaldate.zone_min,
+		    en.size);
+		view_uidl(v, &en, &b);
+		buf_s(&b, " flags=");
+		view_flags(v, &en, &b);
+		put(c, &b, fd);
+		sent++;
+	}
+	view_close(&v);
+	buf_free(&b);
+	return e;
+}
+
+/* ---- the whole store ---- */
+
+static void
+check_fault(void *arg, str sentence)
+{
+	struct ctl *c = arg;
+
+	c->line(c->ctx, sentence, -1);
+}
+
+static enum err
+ctl_check(struct ctl *c)
+{
+	bool full = c->n == 1 && str_eq(c->arg[0], S("full"));
+	uint64_t faults = store_check(c->st, full, check_fault, c);
+	struct buf b = {0};
+
+	buf_f(&b, "%llu faults", (unsigned long long)faults);
+	put(c, &b, -1);
+	buf_free(&b);
+	return OK;
+}
+
+static enum err
+ctl_stats(struct ctl *c)
+{
+	struct store_stats s;
+	struct buf b = {0};
+
+	store_stats(c->st, &s);
+#define STAT(name)                                            \
+	buf_f(&b, #name "=%llu", (unsigned long long)s.name); \
+	put(c, &b, -1)
+	STAT(accounts);
+	STAT(mailboxes);
+	STAT(messages);
+	STAT(entries);
+	STAT(log_bytes);
+	STAT(log_live_bytes);
+	STAT(index_bytes);
+	STAT(commits);
+	STAT(flushes);
+	STAT(changes);
+	STAT(resident_mailboxes);
+#undef STAT
+	buf_free(&b);
+	return OK;
+}
+
+static enum err
+ctl_steps(struct ctl *c, enum err (*step)(struct store *, bool *))
+{
+	bool more = true;
+	enum err e = OK;
+
+	while (more && e == OK)
+		e = step(c->st, &more);
+	return say(c, e, "store");
+}
+
+static enum err
+ctl_compact(struct ctl *c)
+{
+	return ctl_steps(c, store_compact);
+}
+
+static enum err
+ctl_expire(struct ctl *c)
+{
+	return ctl_steps(c, store_expire);
+}
+
+static enum err
+ctl_remove(struct ctl *c)
+{
+	struct grant g = {.kind = GRANT_ADMIN, .protocol = PROTO_CONTROL};
+	uint64_t id;
+	enum err e;
+
+	if (!str_u64(c->arg[0], &id) || id == 0)
+		return say(c, ERR_INVALID, "account");
+	g.account = id;
+	e = acct_remove(c->st, &g);
+	return e == ERR_NOTFOUND ? OK : say(c, e, "account");
+}
+
+static const struct verb {
+	const char *name;
+	size_t min, max;
+	bool account; /* begins with ID NAME */
+	enum err (*run)(struct ctl *c);
+} verbs[] = {
+    {"mailbox.list", 2, 2, true, ctl_mailbox_list},
+    {"mailbox.create", 3, 4, true, ctl_mailbox_create},
+    {"mailbox.delete", 3, 3, true, ctl_mailbox_delete},
+    {"mailbox.rename", 4, 4, true, ctl_mailbox_rename},
+    {"deliver", 3, 3, true, ctl_deliver},
+    {"append", 2, 2, true, ctl_append},
+    {"fetch", 4, 4, true, ctl_fetch},
+    {"check", 0, 1, false, ctl_check},
+    {"stats", 0, 0, false, ctl_stats},
+    {"compact", 0, 0, false, ctl_compact},
+    {"expire", 0, 0, false, ctl_expire},
+    {"remove", 2, 2, false, ctl_remove},
+};
+
+static enum err
+open_account(struct ctl *c)
+{
+	struct grant g = {.kind = GRANT_ADMIN, .protocol = PROTO_CONTROL};
+
+	if (!str_u64(c->arg[0], &g.account) || g.account == 0)
+		return ERR_INVALID;
+	return acct_open(c->st, &g, c->arg[1], &c->acct);
+}
+
+enum err
+ctl_run(struct store *st, str verb, const str *arg, size_t n, int fd,
+    void (*line)(void *ctx, str line, int fd), void *ctx, struct buf *why)
+{
+	struct ctl c = {.st = st,
+	    .arg = arg,
+	    .n = n,
+	    .fd = fd,
+	    .line = line,
+	    .ctx = ctx,
+	    .why = why};
+	enum err e = OK;
+
+	for (size_t i = 0; i < NELEM(verbs); i++) {
+		const struct verb *v = &verbs[i];
+
+		if (!str_eq(verb, str_c(v->name)))
+			continue;
+		if (n < v->min || n > v->max)
+			return say(&c, ERR_INVALID, "arguments");
+		c.arena = arena_new(0);
+		if (v->account)
+			e = say(&c, open_account(&c), "account");
+		if (e == OK)
+			e = v->run(&c);
+		acct_close(&c.acct);
+		arena_free(&c.arena);
+		return e;
+	}
+	buf_f(why, "no verb %.*s: are command and server of one version?",
+	    STR_ARG(verb));
+	return ERR_INVALID;
+}
