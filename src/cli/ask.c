@@ -92,7 +92,8 @@ connect_mail(const struct cli *c, struct chan **ch)
 	buf_free(&path);
 	if (e != OK)
 		return e;
-	if ((fd = os_connect_packet(&addr)) < 0) {
+	addr.packets = true;
+	if ((fd = os_connect(&addr)) < 0) {
 		if (errno == EACCES || errno == EPERM)
 			return ERR_DENIED;
 		return ERR_UNAVAILABLE;

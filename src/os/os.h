@@ -81,6 +81,7 @@ void os_random_fix(uint64_t seed);			/* tests: repeatable */
 struct os_addr {
 	struct sockaddr_storage ss;
 	socklen_t len;
+	bool packets; /* UNIX: SOCK_SEQPACKET, for src/ipc; set after parsing */
 };
 enum err os_addr_parse(str s, struct os_addr *v, size_t max, size_t *n) MUST_CHECK;
 /* "192.0.2.1" / "2001:db8::1" / "local"; port 0 for a UNIX socket. */

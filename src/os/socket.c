@@ -32,6 +32,12 @@ fail_closing(int fd)
 	return -1;
 }
 
+static int
+sock_type(const struct os_addr *a)
+{
+	return a->packets ? SOCK_SEQPACKET : SOCK_STREAM;
+}
+
 /* A socket file that nobody listens on is left from an earlier life. */
 static int
 remove_stale(const struct os_addr *a)
@@ -46,7 +52,7 @@ remove_stale(const struct os_addr *a)
 		errno = EEXIST;
 		return -1;
 	}
-	if ((fd = new_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK)) < 0)
+	if ((fd = new_socket(AF_UNIX, sock_type(a) | SOCK_NONBLOCK)) < 0)
 		return -1;
 	if (connect(fd, (const struct sockaddr *)&a->ss, a->len) == 0 ||
 	    errno != ECONNREFUSED) {
@@ -87,7 +93,7 @@ bind_inet(int fd, const struct os_addr *a)
 int
 os_listen(const struct os_addr *a, int backlog, mode_t unix_mode)
 {
-	int fd = new_socket(a->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK);
+	int fd = new_socket(a->ss.ss_family, sock_type(a) | SOCK_NONBLOCK);
 	int r;
 
 	if (fd < 0)
@@ -139,7 +145,7 @@ await_connect(int fd)
 int
 os_connect(const struct os_addr *a)
 {
-	int fd = new_socket(a->ss.ss_family, SOCK_STREAM);
+	int fd = new_socket(a->ss.ss_family, sock_type(a));
 
 	if (fd < 0)
 		return -1;
