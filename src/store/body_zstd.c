@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * zstd's contexts, one pair a thread, and its dictionary, one for all.
+ */
+#include <pthread.h>
+
+#include "store/body_int.h"
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static ZSTD_CDict *cdict;
+static ZSTD_DDict *ddict;
+
+static void
+tls_free(void *arg)
+{
+	struct body_tls *t = arg;
+
+	ZSTD_freeCCtx(t->cctx);
+	ZSTD_freeDCtx(t->dctx);
+	buf_free(&t->stored);
+	buf_free(&t->coded);
+	buf_free(&t->lines);
+	x_free(&t);
+}
+
+static void
+setup(void)
+{
+	if (pthread_key_create(&key, tls_free) != 0)
+		log_panic("no thread keys left");
+	cdict = ZSTD_createCDict(body_dict_v1, body_dict_v1_len, 1);
+	ddict = ZSTD_createDDict(body_dict_v1, body_dict_v1_len);
+	if (cdict == NULL || ddict == NULL)
+		log_panic("the dictionary could not be loaded");
+}
+
+/* The main thread's contexts and the dictionary go with the process. */
+__attribute__((destructor)) static void
+teardown(void)
+{
+	void *t;
+
+	if (cdict == NULL)
+		return;
+	t = pthread_getspecific(key);
+	if (t != NULL) {
+		pthread_setspecific(key, NULL);
+		tls_free(t);
+	}
+	ZSTD_freeCDict(cdict);
+	ZSTD_freeDDict(ddict);
+	cdict = NULL;
+	ddict = NULL;
+}
+
+struct body_tls *
+body_tls(void)
+{
+	struct body_tls *t;
+
+	pthread_once(&once, setup);
+	t = pthread_getspecific(key);
+	if (t != NULL)
+		return t;
+	t = x_alloc(sizeof(*t));
+	t->cctx = ZSTD_createCCtx();
+	t->dctx = ZSTD_createDCtx();
+	if (t->cctx == NULL || t->dctx == NULL ||
+	    pthread_setspecific(key, t) != 0) {
+		tls_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+const ZSTD_CDict *
+body_cdict(void)
+{
+	pthread_once(&once, setup);
+	return cdict;
+}
+
+const ZSTD_DDict *
+body_ddict(void)
+{
+	pthread_once(&once, setup);
+	return ddict;
+}
