@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * The inside of the store, shared by its files alone.
+ *
+ * The way of a change: a thread encodes what it can (compression, hashes)
+ * and hands a struct change to the commit queue (commit.c). The committer
+ * plans it against the committed state (numbers are given here), writes all
+ * planned records as one group and flushes (log.c), applies each record to
+ * the resident mailboxes and the index (apply.c), and wakes the waiters.
+ * The index (index.c) takes values into memory and writes them behind, in
+ * one LMDB transaction together with the log position reached.
+ *
+ * (1) Order of locks: apply_mu, reg_mu, account.mu, mbox.mu, index.mu,
+ *     log.mu. No lock is held while waiting for the log's flush, but by the
+ *     committer, who holds none of the above then.
+ * (2) Only the committer changes resident state, holding apply_mu, and the
+ *     mbox's mu while it does. So the plan reads without mbox.mu, and
+ *     everybody else with it.
+ * (3) A mailbox that is not resident has nothing in the index's memory:
+ *     what LMDB says of it is all there is.
+ */
+#ifndef STORE_STORE_INT_H
+#define STORE_STORE_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/store.h"
+#include "store/body.h"
+#include "store/record.h"
+
+/* ---- log.c: segments and groups ---- */
+
+struct segment {
+	uint64_t number;
+	int fd; /* read and write; closed with the last reference */
+	atomic_uint refs;
+	uint64_t salt;	 /* seed of its checksums */
+	uint64_t first;	 /* sequence number of its first group */
+	uint64_t end;	 /* bytes in use; of the last one: so far */
+	uint64_t size;	 /* of the file, zeros ahead included */
+	bool drop;	 /* compacted: the file goes with the last reference */
+	char *path;
+};
+
+/* A record's place: off is where its head stands. */
+struct logref {
+	uint64_t seg;
+	uint64_t off;
+};
+struct log_pos {
+	uint64_t seg;
+	uint64_t off;
+	uint64_t seq; /* of the group that will stand there */
+};
+
+#define SEGMENT_HEAD 64 /* bytes before the first group */
+#define GROUP_HEAD 40
+#define RECORD_HEAD 16
+
+/* A record as it goes into a group. hash: XXH3 of the whole payload, seed 0;
+ * made by the caller so that the committer need not. */
+struct log_record {
+	uint8_t type;
+	uint8_t version;
+	str piece[3]; /* the payload, in pieces */
+	uint64_t hash;
+};
+
+struct log;
+enum err log_open(struct store *st) MUST_CHECK;
+void log_close(struct store *st);
+/* A counted segment, or NULL when there is none of that number. */
+struct segment *segment_get(struct store *st, uint64_t number);
+void segment_unref(struct segment **s);
+/* All segments, oldest first, each counted; *end: what is durable. The array
+ * is the caller's: segment_unref each, x_free. For backup and check. */
+enum err log_segments(struct store *st, struct segment ***v, size_t *n, struct log_pos *end) MUST_CHECK;
+/* Raw bytes of a segment: n bytes at r->off + at. They carry checksums of
+ * their own (body.c) or are checked by the caller. ERR_IO, ERR_CORRUPT (past
+ * the end, no such segment). */
+enum err log_read(struct store *st, const struct bytesref *r, uint64_t at, void *p, size_t n) MUST_CHECK;
+/* A whole record, checked: payload appended to out. */
+enum err log_record_read(struct store *st, const struct logref *r, enum record_type *type,
+	unsigned *version, struct buf *out) MUST_CHECK;
+
+/* ---- index.c: LMDB, and what it lacks yet ---- */
+
+struct index;
+struct key {
+	uint8_t p[64];
+	size_t n;
+};
+enum err index_open(struct store *st, bool fresh) MUST_CHECK;
+void index_close(struct store *st);
+/* Puts a value (format byte first; the checksum is added here) into memory;
+ * STR_NONE deletes. From apply alone, apply_mu held. */
+void index_put(struct store *st, const struct key *k, str value);
+/* Memory first, then LMDB. The value (checksum verified and removed) is
+ * appended to out. ERR_NOTFOUND, ERR_CORRUPT, ERR_IO. */
+enum err index_get(struct store *st, const struct key *k, struct buf *out) MUST_CHECK;
+/* Visits the keys that begin with prefix and are >= from (NULL: all), in
+ * order, as LMDB and memory together have them; each returns false to stop.
+ * In steps of bounded transactions: each may be slow. */
+enum err index_scan(struct store *st, const struct key *prefix, const struct key *from,
+	bool (*each)(void *ctx, str key, str value), void *ctx) MUST_CHECK;
+/* The last key below prefix: key without prefix and value. */
+enum err index_last(struct store *st, const struct key *prefix, struct buf *key, struct buf *value) MUST_CHECK;
+/* Writes to LMDB all that is applied, now; with the log position. */
+enum err index_flush(struct store *st) MUST_CHECK;
+/* For backup: a compact copy of the environment into fd; *pos: the log
+ * position that the copy holds. */
+enum err index_copy(struct store *st, int fd, struct log_pos *pos) MUST_CHECK;
+
+/* ---- the store ---- */
+struct store {
+	struct store_opts o;
+	char *dir;
+	int lock_fd;
+	struct log *log;
+	struct index *index;
+	struct committer *cm;
+	pthread_mutex_t apply_mu;
+	pthread_mutex_t reg_mu; /* accounts, mboxes */
+	struct map *accounts;
+	struct map *mboxes;
+	struct lru *lru;
+	atomic_bool dead; /* a flush failed: nothing more is said OK */
+	atomic_bool full; /* no room: only what frees some is taken */
+	bool rebuilding;
+	uint64_t stat_accounts, stat_mailboxes, stat_messages, stat_entries; /* apply_mu */
+	atomic_uint_fast64_t stat_commits, stat_changes;
+};
+
+#endif
