@@ -65,6 +65,7 @@ static const struct call allowed[] = {
 	{ALL, "pread64"}, {ALL, "preadv"},
 	/* sockets that were given: (2) */
 	{ALL, "recvmsg"}, {ALL, "sendmsg"}, {ALL, "recvfrom"}, {ALL, "sendto"},
+	{ALL, "recvmmsg"}, {ALL, "sendmmsg"},
 	{ALL, "shutdown"}, {ALL, "getsockname"}, {ALL, "getpeername"},
 	{ALL, "getsockopt"}, {ALL, "setsockopt"},
 	{FRONT | FILES, "accept4"}, {FRONT | FILES, "accept"},
@@ -78,6 +79,7 @@ static const struct call allowed[] = {
 	{FILES, "readlink"}, {FILES, "readlinkat"}, {FILES, "getcwd"},
 	{FILES, "getdents64"}, {FILES, "statfs"}, {FILES, "fstatfs"},
 	{FILES, "fdatasync"}, {FILES, "fsync"}, {FILES, "sync_file_range"},
+	{FILES, "preadv2"}, {FILES, "pwritev2"},
 	{FILES, "truncate"}, {FILES, "fallocate"}, {FILES, "fadvise64"},
 	{FILES, "readahead"}, {FILES, "flock"}, {FILES, "fchmod"},
 	{FILES, "umask"}, {FILES, "utimensat"},

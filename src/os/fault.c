@@ -12,6 +12,7 @@
 #ifdef RESTANTE_FAULTS
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct {
@@ -145,36 +146,78 @@ error_number(str s)
 	return 0;
 }
 
-/* "write+sync:17:ENOSPC[:short][:sticky]". Read before main, so that no
- * call is missed; children inherit what is set. */
-__attribute__((constructor)) static void
-fault_from_environment(void)
-{
-	str s = str_c(getenv("RESTANTE_FAULT"));
-	unsigned mask = kinds_mask(str_cut(&s, ':'));
-	uint64_t n = 0;
-	uint64_t short_by = 0;
-	bool ok = str_u64(str_cut(&s, ':'), &n);
-	int error = error_number(str_cut(&s, ':'));
-	bool sticky = false;
+/* What $RESTANTE_FAULT asks for. */
+static struct {
+	unsigned mask;
+	uint64_t n;
+	int error;
+	uint64_t short_by;
+	bool sticky;
+	str title; /* empty: any */
+} wish;
 
+/* "write+sync:17:ENOSPC[:short][:sticky][:in=TITLE]" */
+static bool
+wish_parse(str s)
+{
+	wish.mask = kinds_mask(str_cut(&s, ':'));
+	if (wish.mask == 0 || !str_u64(str_cut(&s, ':'), &wish.n))
+		return false;
+	if ((wish.error = error_number(str_cut(&s, ':'))) == 0)
+		return false;
 	while (s.n > 0) {
 		str word = str_cut(&s, ':');
 
 		if (str_eq(word, S("sticky")))
-			sticky = true;
+			wish.sticky = true;
 		else if (str_eq(word, S("short")))
-			short_by = 1;
-		else if (!str_u64(word, &short_by))
-			ok = false;
+			wish.short_by = 1;
+		else if (str_starts(word, S("in=")))
+			wish.title = str_from(word, 3);
+		else if (!str_u64(word, &wish.short_by))
+			return false;
 	}
-	if (ok && mask != 0 && error != 0)
-		os_fault_set(mask, n, error, (size_t)short_by, sticky);
-	else if (getenv("RESTANTE_FAULT") != NULL)
+	return true;
+}
+
+static void
+wish_set(void)
+{
+	os_fault_set(
+	    wish.mask, wish.n, wish.error, (size_t)wish.short_by, wish.sticky);
+}
+
+/* Read before main, so that no call is missed; children inherit what is
+ * set. The copy is kept: os_title may overwrite the environment. */
+__attribute__((constructor)) static void
+fault_from_environment(void)
+{
+	static char copy[256];
+	const char *s = getenv("RESTANTE_FAULT");
+
+	if (s == NULL)
+		return;
+	snprintf(copy, sizeof(copy), "%s", s);
+	if (!wish_parse(str_c(copy)))
 		log_panic("RESTANTE_FAULT makes no sense");
+	if (wish.title.n == 0)
+		wish_set();
+}
+
+void
+fault_title(const char *title)
+{
+	if (wish.title.n > 0 &&
+	    str_find(str_c(title), wish.title) < strlen(title))
+		wish_set();
 }
 
 #else
+
+void
+fault_title(const char *title)
+{
+}
 
 void
 os_fault_set(unsigned mask, uint64_t n, int error, size_t short_by, bool sticky)

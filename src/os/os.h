@@ -31,7 +31,10 @@ enum os_call {
  * mask (1 << OS_WRITE | ...) fails with error; short_by > 0 makes a write
  * that much shorter instead, before failing. sticky: so do all later ones.
  * Also read from $RESTANTE_FAULT at start, in builds with -Dfaults=true:
- * "kinds:n:ERRNO[:short][:sticky]", e.g. "write+sync:17:ENOSPC".
+ * "kinds:n:ERRNO[:short][:sticky][:in=TITLE]", e.g.
+ * "write+sync:17:ENOSPC:in=mail": kinds are the names below in lower case;
+ * short is "short" (by one) or a number of bytes; with in=, it is set in
+ * the process that gives itself, by os_title, a title with TITLE in it.
  * In a build without -Dfaults=true these do nothing. */
 void os_fault_set(unsigned mask, uint64_t n, int error, size_t short_by, bool sticky);
 void os_fault_clear(void);

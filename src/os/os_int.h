@@ -64,6 +64,9 @@ raw_ftruncate(int fd, off_t n)
 	return (int)syscall(SYS_ftruncate, fd, n);
 }
 
+/* Sets the fault that the environment holds for processes of this title. */
+void fault_title(const char *title);
+
 /* Asks the hook for a call that has no length: 0, or -1 with errno set.
  * EINTR is as if it had been retried, since (1) of os.h hides it. */
 static inline int

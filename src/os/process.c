@@ -62,6 +62,7 @@ os_title(const char *title)
 
 	snprintf(name, sizeof(name), "%s", title);
 	prctl(PR_SET_NAME, name);
+	fault_title(title);
 	if (title_at == NULL || title_room < 2)
 		return;
 	if (!environ_moved)

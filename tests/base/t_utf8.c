@@ -130,10 +130,14 @@ test_forms(void **state)
 static void
 test_pieces(void **state)
 {
-	static const char *const unit[] = {"a\xcc\x88",
-	    "\xe1\x84\x92\xe1\x85"
-	    "\xa1\xe1\x86\xab",
-	    "\xe0\xa7\x87\xe0\xa6\xbe", "q\xcc\x87\xcc\xa3"};
+	/* clang-format off */
+	static const char *const unit[] = {
+		"a\xcc\x88",
+		"\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab",
+		"\xe0\xa7\x87\xe0\xa6\xbe",
+		"q\xcc\x87\xcc\xa3",
+	};
+	/* clang-format on */
 	static const char *const nfc[] = {
 	    "\xc3\xa4", "\xed\x95\x9c", "\xe0\xa7\x8b", "q\xcc\xa3\xcc\x87"};
 	struct rnd r;

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifdef RESTANTE_FAULTS
@@ -199,10 +201,64 @@ test_others(void **state)
 	buf_free(&b);
 }
 
+static int
+flush_as(const char *title)
+{
+	os_title(title);
+	return os_fsync(fd) == 0 ? 0 : 1;
+}
+
+/* $RESTANTE_FAULT is read before main: so this program is run anew, with a
+ * word that makes it flush once under each of two titles. */
+int
+fault_again(void)
+{
+	fd = os_memfd("x");
+	return flush_as("restante: auth") | flush_as("restante: mail") << 1;
+}
+
+static void
+test_environment(void **state)
+{
+	static const struct {
+		const char *wish;
+		int status;
+	} rows[] = {
+	    {"sync:1:EIO", 1},
+	    {"sync:2:EIO", 2},
+	    {"sync:1:EIO:sticky", 3},
+	    {"write+sync:1:ENOSPC:in=mail", 2},
+	    {"sync:1:EIO:in=keys", 0},
+	    {"sync:2:EIO:in=auth:short", 2},
+	    {"sync:1:ENONSENSE", SIGABRT << 8},
+	    {"nothing:1:EIO", SIGABRT << 8},
+	    {"sync:x:EIO", SIGABRT << 8},
+	};
+
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			setenv("RESTANTE_FAULT", rows[i].wish, 1);
+			if (rows[i].status == SIGABRT << 8)
+				close(2); /* it would only look like trouble */
+			execl("/proc/self/exe", "t_os", "fault_again", NULL);
+			_exit(99);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		status = WIFEXITED(status) ? WEXITSTATUS(status)
+					   : WTERMSIG(status) << 8;
+		if (status != rows[i].status)
+			fail_msg("%s: %d", rows[i].wish, status);
+	}
+}
+
 int
 t_fault(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_environment),
 	    cmocka_unit_test(test_nth),
 	    cmocka_unit_test(test_short_write),
 	    cmocka_unit_test(test_eintr),
@@ -215,6 +271,12 @@ t_fault(void)
 }
 
 #else
+
+int
+fault_again(void)
+{
+	return 0;
+}
 
 int
 t_fault(void)

@@ -35,10 +35,12 @@ remove_work(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	int failed;
 
+	if (argc == 2 && strcmp(argv[1], "fault_again") == 0)
+		return fault_again();
 	snprintf(work, sizeof(work), "/tmp/t_os.XXXXXX");
 	if (mkdtemp(work) == NULL)
 		return 1;

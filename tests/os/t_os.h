@@ -13,6 +13,9 @@ extern char work[64];
 /* "WORK/name"; good until the tenth call after. */
 const char *in_work(const char *name);
 
+/* What this program does instead when a test runs it anew. */
+int fault_again(void);
+
 int t_addr(void);
 int t_box(void);
 int t_clock(void);
