@@ -213,8 +213,11 @@ flush_as(const char *title)
 int
 fault_again(void)
 {
+	int first;
+
 	fd = os_memfd("x");
-	return flush_as("restante: auth") | flush_as("restante: mail") << 1;
+	first = flush_as("restante: auth");
+	return first | flush_as("restante: mail") << 1;
 }
 
 static void
