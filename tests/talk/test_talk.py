@@ -28,4 +28,5 @@ def test_talk(shared_server, user, path, tls, mode):
         shared_server.add_user(user + "b")
     p = Player(shared_server, text, user, tls, mode, zlib.crc32(path.name.encode()))
     p.vars["user2"] = user + "b"
+    p.vars["userlen"] = str(len(user))
     p.play(path.name)
