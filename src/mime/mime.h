@@ -29,9 +29,9 @@ bool mime_field_kept(str name);
 
 /* Folded texts (UTF-8, decoded, utf8_fold) for SEARCH, SORT, THREAD. */
 enum sum_text {
-	SUM_SUBJECT,	  /* the whole subject */
+	SUM_SUBJECT,      /* the whole subject */
 	SUM_BASE_SUBJECT, /* RFC 5256 section 2.1 */
-	SUM_FROM,	  /* all of From: names and addresses */
+	SUM_FROM,         /* all of From: names and addresses */
 	SUM_TO,
 	SUM_CC,
 	SUM_BCC,
@@ -46,42 +46,50 @@ enum sum_text {
 /* A MIME part, in the order of the tree (depth first). Part 0 is the
  * message itself. */
 struct part {
-	uint32_t parent;	/* index; of part 0: 0 */
-	uint32_t number;	/* 1.. within the parent's multipart; part 0: 0 */
-	uint32_t header_at;	/* offset in the message of the part's MIME header */
-	uint32_t header_len;	/* with the empty line that ends it */
-	uint32_t body_at;	/* offset of the part's body */
+	uint32_t parent;     /* index; of part 0: 0 */
+	uint32_t number;     /* 1.. within the parent's multipart; part 0: 0 */
+	uint32_t header_at;  /* offset in the message of its MIME header */
+	uint32_t header_len; /* with the empty line that ends it */
+	uint32_t body_at;    /* offset of the part's body */
 	uint32_t body_len;
-	uint32_t body_lines;	/* line ends in the body */
-	uint8_t kind;		/* enum part_kind */
-	uint8_t encoding;	/* enum cte */
-	uint8_t flags;		/* PART_* */
+	uint32_t body_lines; /* line ends in the body */
+	uint8_t kind;        /* enum part_kind */
+	uint8_t encoding;    /* enum cte */
+	uint8_t flags;       /* PART_* */
 	/* For PART_MESSAGE the single child (next index) is the enclosed
 	 * message: its header_at/len are the enclosed header. */
 };
 enum part_kind { PART_LEAF, PART_TEXT, PART_MULTIPART, PART_MESSAGE };
-enum cte { CTE_7BIT, CTE_8BIT, CTE_BINARY, CTE_QP, CTE_BASE64, CTE_UNKNOWN };
+enum cte {
+	CTE_7BIT,
+	CTE_8BIT,
+	CTE_BINARY,
+	CTE_QP,
+	CTE_BASE64,
+	CTE_UU,
+	CTE_UNKNOWN
+};
 #define PART_ATTACHMENT 1 /* Content-Disposition: attachment */
-#define PART_HTML 2	  /* text/html */
+#define PART_HTML 2       /* text/html */
 
 struct summary {
-	uint32_t size;	      /* octets: RFC822.SIZE */
+	uint32_t size;        /* octets: RFC822.SIZE */
 	uint32_t header_size; /* with the empty line */
-	uint32_t lines;	      /* of the body */
+	uint32_t lines;       /* of the body */
 	bool has_nul;
-	str envelope;	   /* "(...)" as IMAP sends it: nothing but literals
+	str envelope;      /* "(...)" as IMAP sends it: nothing but literals
 			      for what is not 7-bit (RFC 3501 7.4.2) */
 	str bodystructure; /* "(...)" with extension data */
-	str fields;	   /* the kept fields, raw, each with its line ends,
+	str fields;        /* the kept fields, raw, each with its line ends,
 			      in the message's order */
 	str text[SUM_TEXT_MAX];
 	bool has_date;
 	struct stamp date; /* Date: */
-	str message_id;	   /* without <>; empty: none */
+	str message_id;    /* without <>; empty: none */
 	str in_reply_to;   /* first id in it */
-	str references;	   /* ids separated by NUL, oldest first, at most 1 000 */
-	uint32_t parts;	   /* number of parts */
-	str part_table;	   /* packed: mime_part */
+	str references; /* ids separated by NUL, oldest first, at most 1 000 */
+	uint32_t parts; /* number of parts */
+	str part_table; /* packed: mime_part */
 };
 
 /* Makes the stored form of message's summary, appended to out. Never
@@ -96,14 +104,15 @@ bool mime_part(const struct summary *s, uint32_t i, struct part *p);
 /* The part that section numbers name (BODY[1.2.3]), RFC 3501 6.4.5: n = 0 is
  * the message itself. false: there is none. */
 bool mime_part_find(const struct summary *s, const uint32_t *section, size_t n,
-	struct part *p, uint32_t *index);
+    struct part *p, uint32_t *index);
 /* BODY (without extension data) from a BODYSTRUCTURE of ours. */
 void mime_body_of(str bodystructure, struct buf *out);
 /* Out of the header text (as summary.fields or a whole header), the fields
  * named (or, with not, all the others), each as it stands with its line
  * ends, then an empty line: BODY[HEADER.FIELDS (...)]. Names compare
  * without case. Linear in header plus names. */
-void mime_header_fields(str header, const str *names, size_t n, bool not, struct buf *out);
+void mime_header_fields(
+    str header, const str *names, size_t n, bool not, struct buf *out);
 /* Length of the header at the start of message, with the empty line that
  * ends it (or all of it when there is none); at most limits.header_max. */
 size_t mime_header_len(str message);
@@ -114,11 +123,12 @@ size_t mime_header_len(str message);
  * part's end, so that no match spans two parts; within a part pieces overlap
  * by overlap bytes. each returns false to stop. O(message). */
 enum mime_where { MIME_IN_BODY = 1, MIME_IN_TEXT = 2 };
-void mime_text(str message, const struct summary *s, enum mime_where where, size_t overlap,
-	bool (*each)(void *ctx, str folded), void *ctx);
+void mime_text(str message, const struct summary *s, enum mime_where where,
+    size_t overlap, bool (*each)(void *ctx, str folded), void *ctx);
 /* Header field name: every instance decoded and folded, given to each:
  * SEARCH HEADER. */
-void mime_header_text(str header, str name, bool (*each)(void *ctx, str folded), void *ctx);
+void mime_header_text(
+    str header, str name, bool (*each)(void *ctx, str folded), void *ctx);
 
 /* ---- pieces, each usable alone and fuzzed alone ---- */
 
@@ -143,10 +153,12 @@ struct address {
 	/* group start: domain absent, local = name; group end: both absent */
 };
 /* At most max addresses; linear. In the arena. */
-enum err mime_addresses(struct arena *a, str value, struct address **v, size_t *n, size_t max) MUST_CHECK;
+enum err mime_addresses(struct arena *a, str value, struct address **v,
+    size_t *n, size_t max) MUST_CHECK;
 /* Date: RFC 5322 3.3 with obsolete zones and two-digit years. */
 bool mime_date(str value, struct stamp *t);
-void mime_date_print(struct stamp t, struct buf *out); /* "Mon, 02 Jan 2006 15:04:05 +0100" */
+void mime_date_print(
+    struct stamp t, struct buf *out); /* "Mon, 02 Jan 2006 15:04:05 +0100" */
 /* ids of References/In-Reply-To/Message-ID, without <>: calls each. */
 void mime_msg_ids(str value, bool (*each)(void *ctx, str id), void *ctx);
 /* Parameters of Content-Type/Disposition with RFC 2231 joined and decoded;
@@ -154,7 +166,8 @@ void mime_msg_ids(str value, bool (*each)(void *ctx, str id), void *ctx);
 struct param {
 	str name, value;
 };
-enum err mime_params(struct arena *a, str value, str *type, struct param **v, size_t *n) MUST_CHECK;
+enum err mime_params(struct arena *a, str value, str *type, struct param **v,
+    size_t *n) MUST_CHECK;
 /* RFC 5256 2.1: the base subject of decoded UTF-8; *reply: it was a reply
  * or forward. */
 void mime_base_subject(str subject, struct buf *out, bool *reply);
