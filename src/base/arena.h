@@ -37,8 +37,8 @@ void arena_free(struct arena **a);
 /* A growing array in an arena: ARENA_PUSH(a, v, n, cap) makes room for one
  * more element at v[n] and yields false when the arena is full. */
 bool arena_more(struct arena *a, void **v, size_t n, size_t *cap, size_t size);
-#define ARENA_PUSH(a, v, n, cap)                                               \
-	((n) < (cap) || arena_more((a), (void **)(void *)&(v), (n), &(cap),    \
-			    sizeof(*(v))))
+#define ARENA_PUSH(a, v, n, cap) \
+	((n) < (cap) ||          \
+	    arena_more((a), (void **)(void *)&(v), (n), &(cap), sizeof(*(v))))
 
 #endif

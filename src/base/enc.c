@@ -56,7 +56,7 @@ enc_var(struct buf *b, uint64_t v)
 void
 enc_zig(struct buf *b, int64_t v)
 {
-	enc_var(b, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
+	enc_var(b, ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0));
 }
 
 void

@@ -17,7 +17,7 @@ void enc_u32(struct buf *b, uint32_t v);
 void enc_u64(struct buf *b, uint64_t v);
 void enc_var(struct buf *b, uint64_t v);
 void enc_zig(struct buf *b, int64_t v); /* zigzag, then var */
-void enc_str(struct buf *b, str s);	/* var length, bytes */
+void enc_str(struct buf *b, str s);     /* var length, bytes */
 void enc_be32(struct buf *b, uint32_t v);
 void enc_be64(struct buf *b, uint64_t v);
 

@@ -10,20 +10,20 @@
 
 enum grant_kind {
 	GRANT_LOGIN = 1, /* everything a person may do with his account */
-	GRANT_APPEND,	 /* a recipient: deliver one message to INBOX */
-	GRANT_ADMIN	 /* the command line, with the operator's rights */
+	GRANT_APPEND,    /* a recipient: deliver one message to INBOX */
+	GRANT_ADMIN      /* the command line, with the operator's rights */
 };
 
 enum protocol { PROTO_IMAP = 1, PROTO_POP3, PROTO_LMTP, PROTO_CONTROL };
 
 struct grant {
-	uint8_t number[16];	/* random; zero for GRANT_ADMIN */
+	uint8_t number[16]; /* random; zero for GRANT_ADMIN */
 	enum grant_kind kind;
 	enum protocol protocol;
-	uint64_t account;	/* account id, never 0, never reused */
-	uint32_t front;		/* index of the front or intake it is for */
-	uint64_t conn;		/* and its connection */
-	int64_t expires_ms;	/* monotonic clock of mail, set on arrival */
+	uint64_t account;   /* account id, never 0, never reused */
+	uint32_t front;     /* index of the front or intake it is for */
+	uint64_t conn;      /* and its connection */
+	int64_t expires_ms; /* monotonic clock of mail, set on arrival */
 };
 
 #endif

@@ -28,9 +28,12 @@ struct log_kv {
 #define KV_ERR(e) KV_C("err", err_name(e))
 #define KV_ERRNO(n) KV_N("errno", (n))
 
-/* log_info("login", KV_S("user", u), KV_N("account", id)); */
-#define log_at(level, msg, ...)                                                \
-	log_write((level), (msg), (const struct log_kv[]){__VA_ARGS__ __VA_OPT__(, ){0}})
+/* log_info("login", KV_S("user", u), KV_N("account", id)); The list that is
+ * passed ends with a pair without key; the one in front keeps the comma in
+ * its place when there is nothing between. */
+#define log_at(level, msg, ...)   \
+	log_write((level), (msg), \
+	    1 + (const struct log_kv[]){{0}, ##__VA_ARGS__, {0}})
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
 #define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)

@@ -11,7 +11,7 @@
 struct map;
 
 struct map *map_new(void);
-void map_free(struct map **m); /* the values are the caller's */
+void map_free(struct map **m);               /* the values are the caller's */
 void *map_get(const struct map *m, str key); /* NULL: not there */
 /* Puts or replaces; returns the value that was there, or NULL. */
 void *map_put(struct map *m, str key, void *value);

@@ -9,12 +9,12 @@
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 
-void *x_alloc(size_t n);			/* zeroed; never NULL */
-void *x_array(size_t count, size_t size);	/* zeroed; overflow-checked */
+void *x_alloc(size_t n);                          /* zeroed; never NULL */
+void *x_array(size_t count, size_t size);         /* zeroed; overflow-checked */
 void *x_grow(void *p, size_t count, size_t size); /* realloc; never NULL */
-void *x_try(size_t n);				/* not zeroed; may be NULL */
-char *x_cstr(str s);				/* NUL-terminated copy */
-str x_dup(str s);				/* copy; free with x_free_str */
+void *x_try(size_t n);                            /* not zeroed; may be NULL */
+char *x_cstr(str s);                              /* NUL-terminated copy */
+str x_dup(str s); /* copy; free with x_free_str */
 void x_free_str(str *s);
 /* Frees *p and sets it to NULL: x_free(&thing). */
 void x_free_ptr(void **p);

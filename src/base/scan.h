@@ -39,7 +39,7 @@ scan_rest(const struct scan *s)
 	return (str){s->p, (size_t)(s->end - s->p)};
 }
 bool scan_char(struct scan *s, char c);
-bool scan_lit(struct scan *s, str lit);	    /* exactly these bytes */
+bool scan_lit(struct scan *s, str lit);     /* exactly these bytes */
 bool scan_caselit(struct scan *s, str lit); /* ASCII case ignored */
 /* 1*DIGIT that fits; leading zeros are allowed. */
 bool scan_u32(struct scan *s, uint32_t *out);

@@ -18,13 +18,14 @@ struct source_ops {
 	/* True when the bytes from at on stand as they are in a file: *fd
 	 * (owned by the source), *off, and how many of them (*n, at least
 	 * 1). NULL: never. */
-	bool (*file)(struct source *s, uint64_t at, int *fd, uint64_t *off, uint64_t *n);
+	bool (*file)(
+	    struct source *s, uint64_t at, int *fd, uint64_t *off, uint64_t *n);
 	void (*free)(struct source *s); /* the last reference went */
 };
 struct source {
 	const struct source_ops *ops;
 	atomic_uint refs; /* made with 1 */
-	uint64_t size;	  /* octets in all */
+	uint64_t size;    /* octets in all */
 };
 
 static inline struct source *
@@ -40,7 +41,8 @@ source_unref(struct source **s)
 	struct source *x = *s;
 
 	*s = NULL;
-	if (x != NULL && atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) == 1)
+	if (x != NULL &&
+	    atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) == 1)
 		x->ops->free(x);
 }
 
