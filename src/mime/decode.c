@@ -66,6 +66,9 @@ mime_cte(str value, str *token)
 	if (q == p)
 		return CTE_7BIT;
 	*token = str_of(p, (size_t)(q - p));
+	/* "8 bit" */
+	if (token->n == 1 && (*p == '7' || *p == '8') && q < end)
+		*token = *p == '7' ? S("7bit") : S("8bit");
 	for (i = 0; i < NELEM(names); i++) {
 		if (str_caseeq(*token, names[i].name)) {
 			*token = names[i].name;

@@ -211,7 +211,7 @@ mime_field_find(str header, str name, struct field *f)
 }
 
 void
-mime_fields_of(str header, str field[F_MAX])
+mime_fields_of(str header, str field[F_MAX], struct buf all[F_BCC + 1])
 {
 	size_t at = 0;
 	struct field f;
@@ -220,8 +220,15 @@ mime_fields_of(str header, str field[F_MAX])
 	memset(field, 0, F_MAX * sizeof(*field));
 	while (mime_field_next(header, &at, &f)) {
 		id = mime_field_id(f.name);
-		if (field[id].p == NULL)
+		if (field[id].p == NULL) {
 			field[id] = f.value;
+		} else if (id >= F_FROM && id <= F_BCC) {
+			if (all[id].n == 0)
+				buf_str_add(&all[id], field[id]);
+			buf_c(&all[id], ',');
+			buf_str_add(&all[id], f.value);
+			field[id] = buf_str(&all[id]);
+		}
 	}
 }
 

@@ -83,8 +83,9 @@ struct scratch {
 void mime_envelope(struct scratch *s, str header, struct buf *out);
 void
 mime_bodystructure(struct scratch *s, const struct tree *t, struct buf *out);
-/* The values of the header's first field of each kind, p NULL: none. */
-void mime_fields_of(str header, str field[F_MAX]);
+/* The values of the header's first field of each kind, p NULL: none. Several
+ * fields of addresses are joined with a comma, in all (the caller frees). */
+void mime_fields_of(str header, str field[F_MAX], struct buf all[F_BCC + 1]);
 
 /* Header end within message from at on: 0 when the line at `at` does not end
  * it, else the length of the empty line. */

@@ -31,7 +31,20 @@ is_token_char(unsigned char c)
 	return c > ' ' && c != 127 && strchr(tspecials, c) == NULL;
 }
 
-/* A quoted string at p; behind it. */
+/* A value that is not quoted goes to the next ";" (mailers forget to quote
+ * spaces and slashes), a comment behind it apart. */
+static const char *
+bare_value(const char *p, const char *end, str *out)
+{
+	const char *q = p;
+
+	while (q < end && *q != ';' && *q != '(' && *q != '\n')
+		q++;
+	*out = str_trim(str_of(p, (size_t)(q - p)));
+	return q;
+}
+
+/* A quoted string at p; behind it. One without an end is none. */
 static const char *
 quoted_value(struct arena *a, const char *p, const char *end, str *out)
 {
@@ -45,6 +58,8 @@ quoted_value(struct arena *a, const char *p, const char *end, str *out)
 		plain = plain && *q != '\r' && *q != '\n' && q[-1] != '\\';
 		q++;
 	}
+	if (q >= end)
+		return bare_value(p + 1, end, out);
 	*out = str_of(p + 1, (size_t)(q - p - 1));
 	if (!plain) {
 		for (p++; p < q; p++) {
@@ -56,20 +71,7 @@ quoted_value(struct arena *a, const char *p, const char *end, str *out)
 		*out = arena_buf(a, &b);
 		buf_free(&b);
 	}
-	return q < end ? q + 1 : end;
-}
-
-/* A value that is not quoted goes to the next ";" (mailers forget to quote
- * spaces and slashes), a comment behind it apart. */
-static const char *
-bare_value(const char *p, const char *end, str *out)
-{
-	const char *q = p;
-
-	while (q < end && *q != ';' && *q != '(' && *q != '\n')
-		q++;
-	*out = str_trim(str_of(p, (size_t)(q - p)));
-	return q;
+	return q + 1;
 }
 
 static str

@@ -189,10 +189,11 @@ mime_envelope(struct scratch *s, str header, struct buf *out)
 {
 	static const enum field_id rest[] = {F_TO, F_CC, F_BCC};
 	str f[F_MAX];
+	struct buf all[F_BCC + 1] = {0};
 	struct list from;
 	size_t i;
 
-	mime_fields_of(header, f);
+	mime_fields_of(header, f, all);
 	buf_c(out, '(');
 	value(s, f[F_DATE], out);
 	buf_c(out, ' ');
@@ -212,6 +213,8 @@ mime_envelope(struct scratch *s, str header, struct buf *out)
 	buf_c(out, ' ');
 	value(s, f[F_MESSAGE_ID], out);
 	buf_c(out, ')');
+	for (i = 0; i < NELEM(all); i++)
+		buf_free(&all[i]);
 }
 
 /* ---- BODYSTRUCTURE ---- */

@@ -47,49 +47,20 @@ struct header {
 	struct scratch *s;
 	struct buf fields;
 	str first[F_MAX];
-	/* All instances of the address fields, with a comma between. */
-	struct buf all[4]; /* From To Cc Bcc */
+	/* All instances of a field of addresses, joined. */
+	struct buf all[F_BCC + 1];
 };
-
-static int
-address_index(enum field_id id)
-{
-	switch (id) {
-	case F_FROM:
-		return 0;
-	case F_TO:
-		return 1;
-	case F_CC:
-		return 2;
-	case F_BCC:
-		return 3;
-	default:
-		return -1;
-	}
-}
 
 static void
 read_header(struct header *h, str header)
 {
 	size_t at = 0;
 	struct field f;
-	enum field_id id;
-	int i;
 
-	while (mime_field_next(header, &at, &f)) {
-		id = mime_field_id(f.name);
-		if (id == F_OTHER)
-			continue;
-		if (h->first[id].p == NULL)
-			h->first[id] = f.value;
-		if ((i = address_index(id)) >= 0) {
-			if (h->all[i].n > 0)
-				buf_c(&h->all[i], ',');
-			buf_str_add(&h->all[i], f.value);
-		}
+	mime_fields_of(header, h->first, h->all);
+	while (mime_field_next(header, &at, &f))
 		if (mime_field_kept(f.name))
 			buf_str_add(&h->fields, f.whole);
-	}
 }
 
 /* Decoded, unfolded and folded. */
@@ -340,12 +311,12 @@ static void
 put_texts(struct scratch *s, struct header *h, struct buf *out)
 {
 	subject_texts(s, h->first[F_SUBJECT], out);
-	address_texts(s, buf_str(&h->all[0]), SUM_FROM, SUM_FROM_MAILBOX,
+	address_texts(s, h->first[F_FROM], SUM_FROM, SUM_FROM_MAILBOX,
 	    SUM_FROM_DISPLAY, out);
-	address_texts(s, buf_str(&h->all[1]), SUM_TO, SUM_TO_MAILBOX,
-	    SUM_TO_DISPLAY, out);
-	address_texts(s, buf_str(&h->all[2]), SUM_CC, SUM_CC_MAILBOX, -1, out);
-	address_texts(s, buf_str(&h->all[3]), SUM_BCC, -1, -1, out);
+	address_texts(
+	    s, h->first[F_TO], SUM_TO, SUM_TO_MAILBOX, SUM_TO_DISPLAY, out);
+	address_texts(s, h->first[F_CC], SUM_CC, SUM_CC_MAILBOX, -1, out);
+	address_texts(s, h->first[F_BCC], SUM_BCC, -1, -1, out);
 }
 
 enum err
