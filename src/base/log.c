@@ -68,7 +68,7 @@ steers(uint32_t cp)
 {
 	return (cp >= 0x7f && cp < 0xa0) || (cp >= 0x2028 && cp <= 0x202e) ||
 	       (cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f ||
-	       cp == 0xfeff;
+	       cp == 0x061c || cp == 0xfeff;
 }
 
 /* Escapes what is next in *s into t (16 bytes are enough); returns the

@@ -135,15 +135,18 @@ starts_piece(uint32_t cp)
 }
 
 /* Length of the piece at the start of s that can be mapped alone (1): ends
- * at a malformed byte too; 0 when s begins with one. */
+ * at a malformed byte too; 0 when s begins with one. From the byte
+ * ascii_from on, it also ends at ASCII. */
 static size_t
-piece(str s)
+piece(str s, size_t ascii_from)
 {
 	size_t at = 0;
 	uint32_t cp;
 	size_t n;
 
 	while (at < PIECE_MAX && (n = utf8_get(str_from(s, at), &cp)) > 0) {
+		if (cp < 0x80 && at >= ascii_from)
+			break;
 		if (at >= PIECE && starts_piece(cp))
 			break;
 		at += n;
@@ -180,7 +183,7 @@ utf8_nfc(struct buf *out, str s)
 		return buf_ok(out) ? OK : ERR_NOMEM;
 	}
 	for (; s.n > 0; s = str_from(s, n)) {
-		n = piece(s);
+		n = piece(s, PIECE);
 		e = map_piece(
 		    out, str_head(s, n), UTF8PROC_STABLE | UTF8PROC_COMPOSE);
 		if (e != OK)
@@ -204,6 +207,24 @@ fold_ascii(struct buf *out, str s)
 	out->n += s.n;
 }
 
+/* One piece that begins with no ASCII, on the stack. */
+static void
+fold_piece(struct buf *out, str s)
+{
+	utf8proc_int32_t cp[4 * PIECE_MAX];
+	utf8proc_ssize_t n = utf8proc_decompose((const utf8proc_uint8_t *)s.p,
+	    (utf8proc_ssize_t)s.n, cp, NELEM(cp),
+	    UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_CASEFOLD);
+
+	if (n < 0 || (size_t)n > NELEM(cp)) {
+		/* No code point has so long a form. */
+		buf_str_add(out, s);
+		return;
+	}
+	for (utf8proc_ssize_t i = 0; i < n; i++)
+		utf8_put(out, (uint32_t)cp[i]);
+}
+
 void
 utf8_fold(struct buf *out, str s)
 {
@@ -214,14 +235,12 @@ utf8_fold(struct buf *out, str s)
 		s = str_from(s, n);
 		if (s.n == 0)
 			return;
-		n = piece(s);
+		n = piece(s, 1);
 		if (n == 0) {
 			buf_c(out, s.p[0]); /* malformed: as it is */
 			n = 1;
-		} else if (map_piece(out, str_head(s, n),
-			       UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
-				   UTF8PROC_CASEFOLD) != OK) {
-			buf_str_add(out, str_head(s, n));
+		} else {
+			fold_piece(out, str_head(s, n));
 		}
 		s = str_from(s, n);
 	}
