@@ -11,6 +11,10 @@
 #include "cli/cli.h"
 #include "daemon/ctl.h"
 
+/* Kept open for the life of the command: an import asks many times. */
+static struct store *st;
+static struct chan *ch;
+
 #define ANSWER_MS (3600 * 1000) /* check and compact of a big store */
 
 struct auth_lines {
@@ -79,7 +83,7 @@ cli_account(struct cli *c, const char *user, uint64_t *id, struct buf *name)
 
 /* Connects to the running server; ERR_UNAVAILABLE: none runs. */
 static enum err
-connect_mail(const struct cli *c, struct chan **ch)
+connect_mail(const struct cli *c)
 {
 	struct os_addr addr;
 	struct buf path = {0};
@@ -98,12 +102,12 @@ connect_mail(const struct cli *c, struct chan **ch)
 			return ERR_DENIED;
 		return ERR_UNAVAILABLE;
 	}
-	*ch = chan_new(fd);
+	ch = chan_new(fd);
 	return OK;
 }
 
 static enum err
-ask_server(struct chan *ch, const char *verb, const str *arg, size_t n, int fd,
+ask_server(const char *verb, const str *arg, size_t n, int fd,
     void (*line)(void *arg, str line, int fd), void *ctx, struct buf *why)
 {
 	struct msg m;
@@ -159,8 +163,6 @@ ask_store(const struct cli *c, const char *verb, const str *arg, size_t n,
     int fd, void (*line)(void *arg, str line, int fd), void *ctx,
     struct buf *why)
 {
-	/* Kept open for the life of the command: an import asks many times. */
-	static struct store *st;
 	struct store_opts o = {
 	    .dir = c->data, .no_background = true, .progress = store_progress};
 	enum err e;
@@ -181,15 +183,14 @@ int
 cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
     void (*line)(void *arg, str line, int fd), void *ctx)
 {
-	static struct chan *ch;
 	struct buf why = {0};
 	enum err e = OK;
 	int code;
 
 	if (ch == NULL)
-		e = connect_mail(c, &ch);
+		e = connect_mail(c);
 	if (e == OK)
-		e = ask_server(ch, verb, arg, n, fd, line, ctx, &why);
+		e = ask_server(verb, arg, n, fd, line, ctx, &why);
 	else if (e == ERR_UNAVAILABLE)
 		e = ask_store(c, verb, arg, n, fd, line, ctx, &why);
 	code = cli_exit(e);
@@ -207,4 +208,12 @@ cli_print(void *arg, str line, int fd)
 	printf("%.*s\n", STR_ARG(line));
 	if (fd >= 0)
 		os_close(&fd);
+}
+
+void
+cli_close(void)
+{
+	chan_free(&ch);
+	if (st != NULL)
+		store_close(&st);
 }

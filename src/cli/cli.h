@@ -66,6 +66,8 @@ cli_account(struct cli *c, const char *user, uint64_t *id, struct buf *name);
  * goes to line. fd -1: none. An exit code. */
 int cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
     void (*line)(void *arg, str line, int fd), void *ctx);
+/* Closes what asking has opened; the last call. */
+void cli_close(void);
 /* A line printer for cli_mail. */
 void cli_print(void *arg, str line, int fd);
 /* Progress on a terminal: a bar with rate and time left, at most 10 times

@@ -222,131 +222,96 @@ ctl_deliver(struct ctl *c)
 }
 
 void
-ctl_batch_add(struct buf *b, const struct ctl_message *m)
+ctl_batch_add(struct buf *b, const struct import_item *m)
 {
+	enc_u8(b, (uint8_t)m->what);
 	enc_str(b, m->mailbox);
-	enc_u8(b, (uint8_t)((m->subscribe ? 1 : 0) | (m->only_if_new ? 2 : 0)));
 	enc_u32(b, m->uidvalidity);
 	enc_u32(b, m->uidnext);
-	enc_str(b, m->flags);
+	enc_u8(b, m->subscribe);
+	enc_u32(b, m->flags);
+	enc_var(b, m->nkeywords);
+	for (size_t i = 0; i < m->nkeywords; i++)
+		enc_str(b, m->keywords[i]);
 	enc_zig(b, m->internaldate.sec);
 	enc_zig(b, m->internaldate.zone_min);
 	enc_u32(b, m->uid);
 	enc_str(b, m->uidl);
+	enc_u32(b, m->copy);
 	enc_str(b, m->message);
 }
 
 bool
-ctl_batch_next(struct dec *d, struct ctl_message *m, bool *bad)
+ctl_batch_next(struct dec *d, struct arena *a, struct import_item *m, bool *bad)
 {
-	uint8_t bits;
+	str *kw;
+	uint64_t n;
 	int64_t zone;
 
 	*bad = false;
 	if (dec_end(d))
 		return false;
+	memset(m, 0, sizeof(*m));
+	m->what = (enum import_what)dec_u8(d);
 	m->mailbox = dec_str(d);
-	bits = dec_u8(d);
-	m->subscribe = bits & 1;
-	m->only_if_new = bits & 2;
 	m->uidvalidity = dec_u32(d);
 	m->uidnext = dec_u32(d);
-	m->flags = dec_str(d);
+	m->subscribe = dec_u8(d) != 0;
+	m->flags = dec_u32(d) & FLAG_SYSTEM;
+	n = dec_var(d);
+	*bad = d->bad || m->what > IMPORT_SUBSCRIBED || n > dec_left(d);
+	if (*bad || (kw = arena_array(a, (size_t)n + 1, sizeof(*kw))) == NULL)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		kw[i] = dec_str(d);
+	m->keywords = kw;
+	m->nkeywords = (size_t)n;
 	m->internaldate.sec = dec_zig(d);
 	zone = dec_zig(d);
 	m->internaldate.zone_min = (int16_t)zone;
 	m->uid = dec_u32(d);
 	m->uidl = dec_str(d);
+	m->copy = dec_u32(d);
 	m->message = dec_str(d);
 	*bad = d->bad || zone < -1439 || zone > 1439;
 	return !*bad;
 }
 
-/* "\Seen $Forwarded" taken apart; \Recent and unknown \Words are dropped. */
 static enum err
-parse_flags(struct arena *a, str text, struct flag_set *f)
+append_items(struct ctl *c, const struct import_item *v, size_t n)
 {
-	static const struct {
-		const char *name;
-		unsigned bit;
-	} system[] = {
-	    {"\\Seen", FLAG_SEEN},
-	    {"\\Answered", FLAG_ANSWERED},
-	    {"\\Flagged", FLAG_FLAGGED},
-	    {"\\Deleted", FLAG_DELETED},
-	    {"\\Draft", FLAG_DRAFT},
-	};
-	str *v = NULL, word;
-	size_t n = 0, cap = 0;
-
-	memset(f, 0, sizeof(*f));
-	while (text.n > 0) {
-		word = str_cut(&text, ' ');
-		if (word.n == 0)
-			continue;
-		if (word.p[0] == '\\') {
-			for (size_t i = 0; i < NELEM(system); i++)
-				if (str_caseeq(word, str_c(system[i].name)))
-					f->system |= system[i].bit;
-			continue;
-		}
-		if (!ARENA_PUSH(a, v, n, cap))
-			return ERR_LIMIT;
-		v[n++] = word;
-	}
-	f->keywords = v;
-	f->nkeywords = n;
-	return OK;
-}
-
-static enum err
-append_one(struct ctl *c, const struct ctl_message *m, struct buf *b)
-{
-	struct new_message nm = {.message = m->message,
-	    .internaldate = m->internaldate,
-	    .uid = m->uid,
-	    .uidl = m->uidl};
-	struct mailbox_info info;
-	uint32_t uidvalidity, uid;
-	bool made, known = false;
+	struct importer *im = importer_new(c->acct);
+	bool *added = x_array(n + 1, sizeof(*added));
+	size_t at = 0, fresh = 0, messages = 0;
+	struct buf b = {0};
 	enum err e;
 
-	if ((e = want_mailbox(c, m->mailbox, m->subscribe, &info, &made)) != OK)
-		return e;
-	if (m->uidvalidity != 0 && m->uidnext != 0) {
-		e = mailbox_set_uids(
-		    c->acct, info.id, m->uidvalidity, m->uidnext);
-		if (e != OK && e != ERR_CANNOT && e != ERR_EXISTS)
-			return say(c, e, "UIDVALIDITY");
+	e = importer_add(im, v, n, added, &at);
+	if (e != OK && at < n) {
+		buf_f(c->why, "%.*s: message %zu: %s", STR_ARG(v[at].mailbox),
+		    at + 1, err_name(e));
+	} else if (e != OK) {
+		e = say(c, e, "import");
 	}
-	if (m->message.n == 0) {
-		buf_s(b, "mailbox");
-		put(c, b, -1);
-		return OK;
+	for (size_t i = 0; i < n && e == OK; i++) {
+		messages += v[i].what == IMPORT_MESSAGE;
+		fresh += v[i].what == IMPORT_MESSAGE && added[i];
 	}
-	if (m->message.n > limits.message_size_max)
-		return say(c, ERR_TOOBIG, "message");
-	if (m->only_if_new &&
-	    (e = store_known(c->acct, info.id, m->message, &known)) != OK)
-		return say(c, e, "message");
-	if (!known) {
-		if ((e = parse_flags(c->arena, m->flags, &nm.flags)) != OK ||
-		    (e = store_append(
-			 c->acct, info.id, &nm, 1, &uidvalidity, &uid)) != OK)
-			return say(c, e, "message");
-	}
-	buf_s(b, "");
-	buf_str_add(b, known ? S("known") : S("new"));
-	put(c, b, -1);
-	return OK;
+	buf_f(&b, "%zu new, %zu known", fresh, messages - fresh);
+	if (e == OK)
+		put(c, &b, -1);
+	buf_free(&b);
+	x_free(&added);
+	importer_free(&im);
+	return e;
 }
 
 static enum err
 ctl_append(struct ctl *c)
 {
-	struct ctl_message m;
+	struct import_item *v = NULL;
+	size_t n = 0, cap = 0;
 	struct mapping map;
-	struct buf b = {0};
 	struct dec d;
 	bool bad = false;
 	enum err e;
@@ -355,13 +320,13 @@ ctl_append(struct ctl *c)
 		 c->fd, 2 * limits.message_size_max + (64 << 20), &map)) != OK)
 		return say(c, e, "batch");
 	d = dec_of(map.s);
-	while (e == OK && ctl_batch_next(&d, &m, &bad)) {
-		e = append_one(c, &m, &b);
-		arena_reset(c->arena);
-	}
-	if (bad && e == OK)
+	while (ARENA_PUSH(c->arena, v, n, cap) &&
+	       ctl_batch_next(&d, c->arena, &v[n], &bad))
+		n++;
+	if (bad || arena_failed(c->arena))
 		e = say(c, ERR_INVALID, "batch");
-	buf_free(&b);
+	else if (n > 0)
+		e = append_items(c, v, n);
 	unmap(&map);
 	return e;
 }

@@ -13,8 +13,8 @@
  *   mailbox.create ID NAME BOX [USE]  mailbox.delete ID NAME BOX
  *   mailbox.rename ID NAME FROM TO
  *   deliver ID NAME BOX               fd: the message; "" for INBOX
- *   append ID NAME                    fd: a batch (ctl_batch_*); lines: one
- *                                     "new" or "known" per message
+ *   append ID NAME                    fd: a batch (ctl_batch_*); line: how
+ *                                     many were new, how many known
  *   fetch ID NAME BOX FIRSTUID        -> lines "uid=N flags=... date=SEC
  * zone=MIN size=N sha=..", each with the message as descriptor, up to 100 check
  * [full]                      a sentence for each fault; last "N faults" stats
@@ -26,6 +26,7 @@
 #define DAEMON_CTL_H
 
 #include "base/base.h"
+#include "store/import.h"
 #include "store/store.h"
 
 /* fd: what came with the request, or -1; stays the caller's. line: a line
@@ -35,22 +36,11 @@ enum err ctl_run(struct store *st, str verb, const str *arg, size_t n, int fd,
     void (*line)(void *ctx, str line, int fd), void *ctx,
     struct buf *why) MUST_CHECK;
 
-/* One message of an append batch. */
-struct ctl_message {
-	str mailbox; /* made when missing */
-	bool subscribe;
-	uint32_t
-	    uidvalidity; /* wanted, with uidnext, when the mailbox is new */
-	uint32_t uidnext;
-	str flags; /* "\Seen $Forwarded" */
-	struct stamp internaldate;
-	uint32_t uid;     /* wanted; 0: any */
-	str uidl;         /* the POP3 UIDL it had; empty: none */
-	bool only_if_new; /* not when the mailbox holds the same message */
-	str message;      /* empty: the mailbox alone is made */
-};
-void ctl_batch_add(struct buf *batch, const struct ctl_message *m);
-/* false at the end or when malformed (*bad). */
-bool ctl_batch_next(struct dec *d, struct ctl_message *m, bool *bad);
+/* Items of an append batch, as the reader of src/store/import.h gives them. */
+void ctl_batch_add(struct buf *batch, const struct import_item *item);
+/* The next one; slices of the batch, keywords in the arena. false at the end
+ * or when malformed (*bad). */
+bool ctl_batch_next(
+    struct dec *d, struct arena *a, struct import_item *item, bool *bad);
 
 #endif

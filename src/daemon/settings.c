@@ -342,6 +342,15 @@ settings_set(
 	return ERR_INVALID;
 }
 
+void
+settings_clear(struct settings *s, str name)
+{
+	const struct row *r = row_find(name);
+
+	if (r != NULL && is_text(r))
+		x_free_str(text_at(s, r));
+}
+
 enum err
 settings_parse(struct settings *s, str content, str file, struct buf *why)
 {

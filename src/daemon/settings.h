@@ -49,6 +49,8 @@ void settings_free(struct settings **s);
  * whole sentence, when it is refused: ERR_INVALID. */
 enum err settings_set(struct settings *s, str name, str value, str where,
     struct buf *why) MUST_CHECK;
+/* Back to nothing, before a flag gives what the file gave too. */
+void settings_clear(struct settings *s, str name);
 /* A file's content. */
 enum err settings_parse(
     struct settings *s, str content, str file, struct buf *why) MUST_CHECK;

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * daemon: the server's processes. docs/design.md draws them.
+ */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include "daemon/settings.h"
+
+/* Serves until SIGTERM or SIGINT. data: absolute path of the data directory,
+ * made when missing. Prints one line per listener when it is ready, and
+ * tells an error in one line. Returns an exit code of sysexits.h. */
+int daemon_serve(const struct settings *s, const char *data);
+
+#endif
