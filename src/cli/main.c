@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "store/format.h"
 
 /* clang-format off */
 static const struct cli_command commands[] = {

@@ -25,6 +25,9 @@
 #include "os/os.h"
 #include "mime/mime.h"
 
+/* Version of all that is on disk (docs/format.md). */
+#define STORE_FORMAT 1
+
 struct store;
 struct acct;	/* an account, as a grant opened it */
 struct view;	/* what one session sees of one mailbox */
