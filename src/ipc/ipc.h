@@ -28,7 +28,7 @@ enum msg_type {
 	MSG_PEER,	  /* u8 kind (enum proc), u32 index; fd: the channel */
 	MSG_LISTEN,	  /* u8 protocol, u8 implicit TLS; fd */
 	MSG_CERTS,	  /* u32 n, n × blob: PEM chains; blob: client CA */
-	MSG_KEYS,	  /* u32 n, n × blob: PEM keys; to keys alone */
+	MSG_KEYS,	  /* u32 how many, u32 place; fd: a PEM key; to keys alone */
 	MSG_READY,	  /* all -> supervisor: started */
 	MSG_STOP,	  /* drain and end */
 
