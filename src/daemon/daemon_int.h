@@ -34,16 +34,16 @@
 /* What a child knows from its birth. */
 struct child {
 	enum proc kind;
-	uint32_t index;	/* among the fronts */
+	uint32_t index;  /* among the fronts */
 	uint32_t fronts; /* how many there are */
 	const struct settings *settings;
 	const char *data;
 	uid_t uid; /* (uid_t)-1: stay */
 	gid_t gid;
 	uint32_t *counts; /* shared per-address counters, [fronts][65536] */
-	int chan;	/* to the supervisor */
-	int control;	/* auth: listening DATA/run/auth.sock, or -1 */
-	int dovecot;	/* auth: listening auth_socket, or -1 */
+	int chan;         /* to the supervisor */
+	int control;      /* auth: listening DATA/run/auth.sock, or -1 */
+	int dovecot;      /* auth: listening auth_socket, or -1 */
 };
 
 /* Enters the box of the child's kind and logs what is in force. */
