@@ -37,12 +37,6 @@ msg_u8(struct msg *m, uint8_t v)
 }
 
 void
-msg_u16(struct msg *m, uint16_t v)
-{
-	enc_u16(&m->b, v);
-}
-
-void
 msg_u32(struct msg *m, uint32_t v)
 {
 	enc_u32(&m->b, v);
@@ -146,12 +140,6 @@ uint8_t
 msg_get_u8(struct msg *m)
 {
 	return dec_u8(&m->d);
-}
-
-uint16_t
-msg_get_u16(struct msg *m)
-{
-	return dec_u16(&m->d);
 }
 
 uint32_t
