@@ -23,7 +23,7 @@
 #include "os/os.h"
 
 #define AUTH_NAME_MAX 320     /* bytes of a prepared name */
-#define AUTH_PASSWORD_MAX 512 /* bytes of a password */
+#define AUTH_PASSWORD_MAX 511 /* bytes of a password: crypt(3)'s most */
 
 struct auth;
 

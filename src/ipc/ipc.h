@@ -61,6 +61,8 @@ enum msg_type {
 			   name, u32 front index, u64 conn, u32 valid_ms */
 	MSG_REVOKE,	 /* u64 account: disabled or removed: end sessions */
 	MSG_FORGET,	 /* u64 account: removed: its mail is freed */
+	MSG_FORGOTTEN,	 /* mail -> auth: u64 account: it is, for good (until
+			    then auth tells every mail process anew) */
 
 	/* front -> mail */
 	MSG_SESSION = 60, /* u64 conn, 16 bytes grant, u8 protocol, str tag, str

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/* Runs the groups. */
+#include "t_auth.h"
+
+#include <ftw.h>
+#include <signal.h>
+#include <unistd.h>
+
+char work[64];
+
+const char *
+in_work(const char *name)
+{
+	static char path[10][256];
+	static unsigned at;
+
+	at = (at + 1) % 10;
+	snprintf(path[at], sizeof(path[at]), "%s/%s", work, name);
+	return path[at];
+}
+
+struct auth *
+fresh(const char *name, const struct auth_conf *conf)
+{
+	struct auth *a = NULL;
+
+	assert_int_equal(auth_open(&a, in_work(name), conf), OK);
+	return a;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
+{
+	return remove(path);
+}
+
+int
+main(void)
+{
+	int failed;
+
+	snprintf(work, sizeof(work), "/tmp/t_auth.XXXXXX");
+	if (mkdtemp(work) == NULL)
+		return 1;
+	signal(SIGPIPE, SIG_IGN);
+	limits_default(&limits);
+	log_setup("t_auth", LOG_ERROR);
+	failed = t_name() + t_schemes() + t_users() + t_lookup() +
+		 t_throttle() + t_sasl();
+	nftw(work, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return failed == 0 ? 0 : 1;
+}

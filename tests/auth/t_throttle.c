@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/* The throttle (R35) and the cache of verified passwords (R39). */
+#include "t_auth.h"
+
+static const char v6a[] = {0x20, 1, 0xd, (char)0xb8, 0, 1, 0, 2};
+
+static void
+test_delay(void **state)
+{
+	struct throttle *t = throttle_new();
+	str a = S("\xc0\x00\x02\x01"), b = S("\xc0\x00\x02\x02");
+	static const uint32_t want[] = {
+	    1000, 2000, 4000, 8000, 16000, 16000, 16000};
+
+	os_clock_fix(1000000, 1000000);
+	for (size_t i = 0; i < NELEM(want); i++)
+		assert_int_equal(throttle_failed(t, a, S("ann")), want[i]);
+	/* Another address, another name: from the start. */
+	assert_int_equal(throttle_failed(t, b, S("ann")), 1000);
+	assert_int_equal(throttle_failed(t, a, S("bob")), 1000);
+	throttle_succeeded(t, a, S("ann"));
+	assert_int_equal(throttle_failed(t, a, S("ann")), 1000);
+	throttle_free(&t);
+	os_clock_fix(0, 0);
+}
+
+/* At the limit - 1, at it, after it; and a minute later (R124). */
+static void
+test_address(void **state)
+{
+	struct throttle *t = throttle_new();
+	str a = S("\xc0\x00\x02\x01"), b = S("\xc0\x00\x02\x02");
+	char name[16];
+
+	os_clock_fix(1000000, 1000000);
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "u%d", i);
+		assert_true(throttle_pass(t, a, S("other")));
+		throttle_failed(t, a, str_c(name));
+	}
+	assert_false(throttle_pass(t, a, S("other")));
+	assert_true(throttle_pass(t, b, S("other")));
+	os_clock_fix(1059999, 1059999);
+	assert_false(throttle_pass(t, a, S("other")));
+	os_clock_fix(1060000, 1060000);
+	assert_true(throttle_pass(t, a, S("other")));
+	throttle_free(&t);
+	os_clock_fix(0, 0);
+}
+
+/* A hundred addresses guess at one name: it is closed to them, and open to
+ * an address that has not failed. */
+static void
+test_name(void **state)
+{
+	struct throttle *t = throttle_new();
+	char a[4] = {(char)198, 51, 100, 0};
+	int hashed = 0;
+
+	os_clock_fix(1000000, 1000000);
+	for (int round = 0; round < 10; round++)
+		for (int i = 0; i < 100; i++) {
+			a[3] = (char)i;
+			hashed += throttle_pass(t, str_of(a, 4), S("ann"));
+			throttle_failed(t, str_of(a, 4), S("ann"));
+		}
+	/* Each address has its first guess; then the name is closed. */
+	assert_true(hashed <= 110);
+	assert_true(throttle_pass(t, S("\xc0\x00\x02\x09"), S("ann")));
+	throttle_free(&t);
+	os_clock_fix(0, 0);
+}
+
+static void
+test_ipv6(void **state)
+{
+	struct throttle *t = throttle_new();
+	char a[8];
+
+	memcpy(a, v6a, 8);
+	os_clock_fix(1000000, 1000000);
+	/* 80 failures from many /64 of one /48 close the /48. */
+	for (int i = 0; i < 80; i++) {
+		a[7] = (char)i;
+		assert_true(throttle_pass(t, str_of(a, 8), S("x")));
+		throttle_failed(t, str_of(a, 8), i % 2 ? S("y") : S("z"));
+	}
+	a[7] = 99;
+	assert_false(throttle_pass(t, str_of(a, 8), S("x")));
+	a[5] = 77;
+	assert_true(throttle_pass(t, str_of(a, 8), S("x")));
+	throttle_free(&t);
+	os_clock_fix(0, 0);
+}
+
+/* From loopback the pair and the name count, not the address. */
+static void
+test_loopback(void **state)
+{
+	static const str locals[] = {
+	    S(""), S("\x7f\0\0\1"), S("\0\0\0\0\0\0\0\0")};
+
+	os_clock_fix(1000000, 1000000);
+	for (size_t k = 0; k < NELEM(locals); k++) {
+		struct throttle *t = throttle_new();
+		for (int i = 0; i < 10; i++) {
+			assert_true(throttle_pass(t, locals[k], S("ann")));
+			throttle_failed(t, locals[k], S("ann"));
+		}
+		assert_false(throttle_pass(t, locals[k], S("ann")));
+		assert_true(throttle_pass(t, locals[k], S("bob")));
+		throttle_free(&t);
+	}
+	os_clock_fix(0, 0);
+}
+
+static void
+test_bounded(void **state)
+{
+	struct throttle *t = throttle_new();
+
+	for (uint32_t i = 0; i < 40000; i++)
+		throttle_failed(t, str_of(&i, 4), S("x"));
+	assert_true(throttle_count(t) <= 65536);
+	throttle_free(&t);
+}
+
+static void
+test_cache(void **state)
+{
+	struct cache *c = cache_new();
+	struct acct ann = {.id = 1, .gen = 3}, bob = {.id = 2, .gen = 3};
+
+	os_clock_fix(1000000, 1000000);
+	cache_put(c, &ann, S("PLAIN"), S("pw"));
+	assert_true(cache_has(c, &ann, S("PLAIN"), S("pw")));
+	/* Another password, mechanism, account, generation, state. */
+	assert_false(cache_has(c, &ann, S("PLAIN"), S("pW")));
+	assert_false(cache_has(c, &ann, S("PLAIN"), S("")));
+	assert_false(cache_has(c, &ann, S("LOGIN"), S("pw")));
+	assert_false(cache_has(c, &bob, S("PLAIN"), S("pw")));
+	ann.disabled = true;
+	assert_false(cache_has(c, &ann, S("PLAIN"), S("pw")));
+	ann.disabled = false;
+	ann.gen++;
+	assert_false(cache_has(c, &ann, S("PLAIN"), S("pw")));
+	assert_int_equal(cache_count(c), 0);
+	cache_put(c, &ann, S("PLAIN"), S("pw"));
+	cache_put(c, &ann, S(""), S("pw"));
+	cache_put(c, &ann, S("LOGIN"), S("pw"));
+	cache_put(c, &bob, S("LOGIN"), S("pw"));
+	cache_drop(c, 1);
+	assert_int_equal(cache_count(c), 1);
+	assert_true(cache_has(c, &bob, S("LOGIN"), S("pw")));
+	os_clock_fix(1000000, 1000000 + 299999);
+	assert_true(cache_has(c, &bob, S("LOGIN"), S("pw")));
+	os_clock_fix(1000000, 1000000 + 300000);
+	assert_false(cache_has(c, &bob, S("LOGIN"), S("pw")));
+	for (uint64_t i = 1; i < 70000; i++) {
+		ann.id = i;
+		cache_put(c, &ann, S("PLAIN"), S("pw"));
+	}
+	assert_true(cache_count(c) <= 65536);
+	assert_true(cache_has(c, &ann, S("PLAIN"), S("pw")));
+	cache_free(&c);
+	os_clock_fix(0, 0);
+}
+
+int
+t_throttle(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_delay),
+	    cmocka_unit_test(test_address),
+	    cmocka_unit_test(test_name),
+	    cmocka_unit_test(test_ipv6),
+	    cmocka_unit_test(test_loopback),
+	    cmocka_unit_test(test_bounded),
+	    cmocka_unit_test(test_cache),
+	};
+
+	return cmocka_run_group_tests_name("throttle", tests, NULL, NULL);
+}
