@@ -64,6 +64,9 @@ struct service {
 	/* The connection has ended, for whatever reason (also when run never
 	 * saw it): free the session. The last call. */
 	void (*closed)(struct conn *c);
+	/* What a client hears that is refused before it is let in ("* BYE
+	 * ...\r\n"); NULL: nothing. Not with implicit TLS. */
+	const char *busy;
 };
 
 /* ---- the pool ---- */
@@ -75,6 +78,7 @@ struct net_opts {
 	uint32_t *shared_counts;/* per-address counters shared between fronts,
 				   or NULL: [counts_rows][65536] */
 	uint32_t counts_rows, counts_row;	/* and this process's row */
+	uint64_t counts_seed;	/* the same in all that share */
 };
 struct net *net_new(const struct net_opts *o);
 void net_free(struct net **n);
