@@ -133,6 +133,14 @@ conn_reset(struct conn *c)
 	c->stopping = c->rang = c->trimmed = c->progress = false;
 }
 
+static _Thread_local uint64_t next_label;
+
+void
+net_label(uint64_t label)
+{
+	next_label = label;
+}
+
 static void
 set_peer(struct conn *c, const struct os_addr *peer)
 {
@@ -144,6 +152,7 @@ set_peer(struct conn *c, const struct os_addr *peer)
 	if (peer != NULL && peer->ss.ss_family != AF_UNIX)
 		memcpy(&c->peer, &peer->ss, MIN(peer->len, sizeof(c->peer)));
 	c->since_ms = os_wall_ms();
+	c->label = next_label;
 	pthread_mutex_unlock(m);
 }
 
@@ -217,6 +226,9 @@ call_closed(struct conn *c)
 static void
 conn_end(struct conn *c)
 {
+	struct net *n;
+	uint64_t label;
+
 	call_closed(c);
 	young_del(c);
 	timer_drop(c);
@@ -228,7 +240,11 @@ conn_end(struct conn *c)
 		os_close(&c->fd);
 		atomic_fetch_sub(&c->net->nfds, 1);
 	}
+	label = c->label;
+	n = c->net;
 	slot_give(c);
+	if (label != 0 && n->o.ended != NULL)
+		n->o.ended(n->o.arg, label);
 }
 
 /* ---- running the service ---- */

@@ -79,6 +79,9 @@ struct net_opts {
 				   or NULL: [counts_rows][65536] */
 	uint32_t counts_rows, counts_row;	/* and this process's row */
 	uint64_t counts_seed;	/* the same in all that share */
+	/* A connection with a label (net_label) has ended. Any thread. */
+	void (*ended)(void *arg, uint64_t label);
+	void *arg;
 };
 struct net *net_new(const struct net_opts *o);
 void net_free(struct net **n);
@@ -107,11 +110,23 @@ void net_watch_write(struct watch *w, bool on);
 void net_unwatch(struct watch **w);
 /* Calls tick(arg) every ms on a pool thread. */
 void net_tick(struct net *n, int ms, void (*tick)(void *arg), void *arg);
+/* Runs job(arg) once, soon, on a pool thread; it may wait for the store. */
+void net_job(struct net *n, void (*job)(void *arg), void *arg);
 void net_poke_all(struct net *n);
 uint32_t net_count(struct net *n);
+uint32_t net_fds(struct net *n);	/* descriptors of connections */
+/* Connections that this thread adds from now on bear this label: an account,
+ * for net_each and net_opts.ended. 0: none. */
+void net_label(uint64_t label);
 /* Every connection: told what conn_describe last said. For who and kick. */
-void net_each(struct net *n, void (*each)(void *ctx, conn_id id, str what,
-	const struct os_addr *peer, int64_t since_ms), void *ctx);
+struct net_seen {
+	conn_id id;
+	uint64_t label;
+	str what;
+	const struct os_addr *peer;
+	int64_t since_ms;	/* wall clock */
+};
+void net_each(struct net *n, void (*each)(void *ctx, const struct net_seen *c), void *ctx);
 bool net_kick(struct net *n, conn_id id);	/* as WHY_STOP, for one */
 
 /* ---- a connection, from its own gather, run, closed ---- */

@@ -125,6 +125,7 @@ struct conn {
 	struct post *posts;	   /* stripe */
 	char *what;		   /* stripe */
 	int64_t since_ms;	   /* stripe */
+	uint64_t label;		   /* stripe */
 	int64_t deadline_ms;	   /* the service's timer; 0: off */
 	int64_t guard_ms;	   /* net's own; 0: off */
 	_Atomic int64_t wheel_ms;  /* tlock; 0: not in the wheel */
@@ -194,6 +195,12 @@ struct worker {
 	enum { W_NONE, W_RUNS, W_ENDED } state;
 };
 
+struct job {
+	struct job *next;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
 struct net {
 	struct net_opts o;
 	int ep, ev, tfd;
@@ -203,6 +210,8 @@ struct net {
 	struct worker *workers;	/* [threads_max] */
 	unsigned nthreads, nwaiting;
 	uint32_t queue_head, queue_tail;
+	struct job *jobs, **jobs_end;
+	unsigned njobs;		/* queued and running */
 	uint32_t free_head;
 	uint32_t nslots;	/* handed out so far */
 	bool quit;

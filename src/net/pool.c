@@ -184,6 +184,57 @@ pool_push(struct conn *c)
 		pool_wake(n);
 }
 
+void
+net_job(struct net *n, void (*job)(void *arg), void *arg)
+{
+	struct job *j = x_alloc(sizeof(*j));
+	bool wake;
+
+	j->fn = job;
+	j->arg = arg;
+	pthread_mutex_lock(&n->lock);
+	*n->jobs_end = j;
+	n->jobs_end = &j->next;
+	n->njobs++;
+	wake = n->nwaiting > 0;
+	pthread_mutex_unlock(&n->lock);
+	if (wake)
+		pool_wake(n);
+}
+
+/* The lock is held. */
+static struct job *
+job_pop(struct net *n)
+{
+	struct job *j = n->jobs;
+
+	if (j == NULL)
+		return NULL;
+	n->jobs = j->next;
+	if (n->jobs == NULL)
+		n->jobs_end = &n->jobs;
+	return j;
+}
+
+/* The lock is held, and let go meanwhile. */
+static void
+job_run(struct net *n, struct job *j)
+{
+	pthread_mutex_unlock(&n->lock);
+	j->fn(j->arg);
+	free(j);
+	pthread_mutex_lock(&n->lock);
+	n->njobs--;
+	pthread_cond_broadcast(&n->cond);
+}
+
+/* The lock is held: is there something to run? */
+static bool
+queued(const struct net *n)
+{
+	return n->queue_head != NO_SLOT || n->jobs != NULL;
+}
+
 /* The lock is held. */
 static struct conn *
 queue_pop(struct net *n)
@@ -235,7 +286,7 @@ wake_seen(struct net *n)
 		;
 	/* One wake may stand for several pushes: hand it on. */
 	pthread_mutex_lock(&n->lock);
-	more = (n->queue_head != NO_SLOT && n->nwaiting > 0) || n->quit;
+	more = (queued(n) && n->nwaiting > 0) || n->quit;
 	pthread_mutex_unlock(&n->lock);
 	if (more)
 		pool_wake(n);
@@ -348,11 +399,16 @@ worker_main(void *arg)
 	struct worker *w = arg;
 	struct net *n = w->net;
 	struct conn *c;
+	struct job *j;
 	unsigned turns = 0;
 	int r;
 
 	pthread_mutex_lock(&n->lock);
 	for (;;) {
+		if ((j = job_pop(n)) != NULL) {
+			pool_grow(n);
+			job_run(n, j);
+		}
 		/* Now and then what epoll has comes before the queue. */
 		c = ++turns % 8 == 0 ? NULL : queue_pop(n);
 		if (c != NULL) {
@@ -364,14 +420,14 @@ worker_main(void *arg)
 		}
 		if (n->quit)
 			break;
-		r = n->queue_head != NO_SLOT ? 0 : SURPLUS_MS;
+		r = queued(n) ? 0 : SURPLUS_MS;
 		n->nwaiting++;
 		pthread_mutex_unlock(&n->lock);
 		if (pool_wait(n, r) == 0 && r != 0)
 			r = -1;
 		pthread_mutex_lock(&n->lock);
 		if (r < 0 && n->nthreads > n->o.threads_min &&
-		    n->nwaiting > 0 && n->queue_head == NO_SLOT)
+		    n->nwaiting > 0 && !queued(n))
 			break;
 	}
 	n->nthreads--;
@@ -389,11 +445,16 @@ net_step(struct net *n, int ms)
 {
 	struct epoll_event e[16];
 	struct conn *c;
+	struct job *j;
 	int r, done = 0;
 
 	timer_turn(n);
 	for (;;) {
 		pthread_mutex_lock(&n->lock);
+		while ((j = job_pop(n)) != NULL) {
+			job_run(n, j);
+			done++;
+		}
 		c = queue_pop(n);
 		pthread_mutex_unlock(&n->lock);
 		if (c == NULL)
@@ -431,6 +492,7 @@ net_new(const struct net_opts *o)
 	n->workers = x_array(n->o.threads_max, sizeof(*n->workers));
 	n->chunks = x_array(n->o.conns_max / CHUNK + 1, sizeof(*n->chunks));
 	n->queue_head = n->queue_tail = n->free_head = NO_SLOT;
+	n->jobs_end = &n->jobs;
 	n->young_head = n->young_tail = NO_SLOT;
 	pthread_mutex_init(&n->lock, NULL);
 	pthread_mutex_init(&n->tlock, NULL);
@@ -490,14 +552,26 @@ net_poke_all(struct net *n)
 	signal_all(n, EV_POKE);
 }
 
-/* Waits until no connection is left, or ms have passed. */
+/* No connection is left, and no job. */
+static bool
+is_empty(struct net *n)
+{
+	bool empty;
+
+	pthread_mutex_lock(&n->lock);
+	empty = atomic_load(&n->nconns) == 0 && n->njobs == 0;
+	pthread_mutex_unlock(&n->lock);
+	return empty;
+}
+
+/* Waits until all is over, or ms have passed. */
 static bool
 wait_empty(struct net *n, int ms)
 {
 	int64_t end = os_mono_ms() + ms;
 	struct timespec ts;
 
-	while (atomic_load(&n->nconns) > 0 && os_mono_ms() < end) {
+	while (!is_empty(n) && os_mono_ms() < end) {
 		if (!n->started) {
 			net_step(n, 10);
 			continue;
@@ -509,11 +583,11 @@ wait_empty(struct net *n, int ms)
 			ts.tv_nsec -= 1000000000;
 		}
 		pthread_mutex_lock(&n->lock);
-		if (atomic_load(&n->nconns) > 0)
+		if (atomic_load(&n->nconns) > 0 || n->njobs > 0)
 			pthread_cond_timedwait(&n->cond, &n->lock, &ts);
 		pthread_mutex_unlock(&n->lock);
 	}
-	return atomic_load(&n->nconns) == 0;
+	return is_empty(n);
 }
 
 void
@@ -673,10 +747,8 @@ conn_describe(struct conn *c, str what)
 }
 
 void
-net_each(struct net *n,
-    void (*each)(void *ctx, conn_id id, str what, const struct os_addr *peer,
-	int64_t since_ms),
-    void *ctx)
+net_each(
+    struct net *n, void (*each)(void *ctx, const struct net_seen *c), void *ctx)
 {
 	uint32_t slots;
 
@@ -687,8 +759,8 @@ net_each(struct net *n,
 		struct conn *c = net_slot(n, i);
 		pthread_mutex_t *m = &n->stripe[i % STRIPES];
 		struct os_addr peer = {.len = sizeof(c->peer)};
+		struct net_seen seen = {.peer = &peer};
 		char what[401] = "";
-		int64_t since;
 		uint64_t w;
 
 		pthread_mutex_lock(m);
@@ -696,10 +768,18 @@ net_each(struct net *n,
 		if (c->what != NULL)
 			memcpy(what, c->what, strlen(c->what) + 1);
 		memcpy(&peer.ss, &c->peer, sizeof(c->peer));
-		since = c->since_ms;
+		seen.since_ms = c->since_ms;
+		seen.label = c->label;
 		pthread_mutex_unlock(m);
+		seen.id = id_make(i, word_gen(w));
+		seen.what = str_c(what);
 		if ((w & ST_MASK) != ST_FREE)
-			each(ctx, id_make(i, word_gen(w)), str_c(what), &peer,
-			    since);
+			each(ctx, &seen);
 	}
+}
+
+uint32_t
+net_fds(struct net *n)
+{
+	return atomic_load(&n->nfds);
 }

@@ -101,6 +101,20 @@ rsa_priv_enc(
 	    (size_t)n, to, (size_t)RSA_size(rsa));
 }
 
+/* PKCS#1: the digest itself goes, so that the signer can look at it. */
+static int
+rsa_sign(int type, const unsigned char *dgst, unsigned int n,
+    unsigned char *sig, unsigned int *len, const RSA *rsa)
+{
+	int got = remote_sign(RSA_get_ex_data(rsa, key_index), type,
+	    RSA_PKCS1_PADDING, dgst, n, sig, (size_t)RSA_size(rsa));
+
+	if (got < 0)
+		return 0;
+	*len = (unsigned)got;
+	return 1;
+}
+
 static int
 rsa_priv_dec(
     int n, const unsigned char *from, unsigned char *to, RSA *rsa, int padding)
@@ -134,9 +148,10 @@ ec_sign_sig(const unsigned char *dgst, int n, const BIGNUM *kinv,
 	unsigned char der[512];
 	const unsigned char *p = der;
 	unsigned int len = sizeof(der);
+	int type = n == 48 ? NID_sha384 : n == 64 ? NID_sha512 : NID_sha256;
 
 	if (ECDSA_size(ec) > (int)sizeof(der) ||
-	    ec_sign(0, dgst, n, der, &len, kinv, r, ec) != 1)
+	    ec_sign(type, dgst, n, der, &len, kinv, r, ec) != 1)
 		return NULL;
 	return d2i_ECDSA_SIG(NULL, &p, (long)len);
 }
@@ -149,6 +164,7 @@ tls_init(void)
 	rsa_remote = RSA_meth_dup(RSA_PKCS1_OpenSSL());
 	RSA_meth_set1_name(rsa_remote, "remote");
 	RSA_meth_set_priv_enc(rsa_remote, rsa_priv_enc);
+	RSA_meth_set_sign(rsa_remote, rsa_sign);
 	RSA_meth_set_priv_dec(rsa_remote, rsa_priv_dec);
 	RSA_meth_set_flags(rsa_remote, RSA_FLAG_EXT_PKEY);
 	ec_remote = EC_KEY_METHOD_new(EC_KEY_OpenSSL());

@@ -302,31 +302,45 @@ idle_is_small(void **state)
 }
 
 static void
-each_and_describe(
-    void *ctx, conn_id id, str what, const struct os_addr *peer, int64_t since)
+each_and_describe(void *ctx, const struct net_seen *c)
 {
 	struct buf *b = ctx;
 
-	buf_str_add(b, what);
-	buf_c(b, ';');
-	assert_true(os_addr_loopback(peer));
+	buf_str_add(b, c->what);
+	buf_f(b, " %u;", (unsigned)c->label);
+	assert_true(os_addr_loopback(c->peer));
+}
+
+static atomic_uint g_ended;
+static void
+label_ended(void *arg, uint64_t label)
+{
+	atomic_fetch_add(&g_ended, (unsigned)label);
 }
 
 static void
 describes(void **state)
 {
-	struct net *n = pool(0, 1);
+	struct net_opts o = {
+	    .threads_max = 1, .conns_max = 4, .ended = label_ended};
+	struct net *n = net_new(&o);
 	struct guest g = {0};
 	struct buf b = {0};
-	int peer = pair_add(n, &guest_service, &g, &g.id);
+	int peer;
+
+	g_ended = 0;
+	net_label(7);
+	peer = pair_add(n, &guest_service, &g, &g.id);
+	net_label(0);
 
 	steps(n);
 	conn_describe(net_slot(n, (uint32_t)(g.id >> 32)), S("imap ann"));
 	net_each(n, each_and_describe, &b);
-	assert_true(str_eq(buf_str(&b), S("imap ann;")));
+	assert_true(str_eq(buf_str(&b), S("imap ann 7;")));
 	buf_free(&b);
 	close(peer);
 	net_free(&n);
+	assert_int_equal(g_ended, 7);
 }
 
 /* ---- storms ---- */
@@ -587,6 +601,32 @@ ticks(void **state)
 	net_free(&n);
 }
 
+static void
+job(void *arg)
+{
+	usleep(20000);
+	atomic_fetch_add((atomic_uint *)arg, 1);
+}
+
+/* Jobs run side by side, and net_stop waits for them. */
+static void
+jobs(void **state)
+{
+	struct net *n = pool(1, 8);
+	atomic_uint done = 0;
+
+	assert_int_equal(net_start(n), OK);
+	for (int i = 0; i < 30; i++)
+		net_job(n, job, &done);
+	net_free(&n);
+	assert_int_equal(done, 30);
+	n = pool(0, 1);
+	net_job(n, job, &done);
+	steps(n);
+	assert_int_equal(done, 31);
+	net_free(&n);
+}
+
 int
 test_pool(void)
 {
@@ -604,6 +644,7 @@ test_pool(void)
 	    cmocka_unit_test(pool_grows),
 	    cmocka_unit_test(watches),
 	    cmocka_unit_test(ticks),
+	    cmocka_unit_test(jobs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

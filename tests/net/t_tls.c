@@ -67,10 +67,18 @@ signer(void *arg, uint32_t key, int nid, int padding, str in, struct buf *sig)
 
 	atomic_fetch_add(&g_signed, 1);
 	if (EVP_PKEY_base_id(g_keys[key]) == EVP_PKEY_RSA) {
-		r = RSA_private_encrypt((int)in.n, (const unsigned char *)in.p,
-		    out, (RSA *)EVP_PKEY_get0_RSA(g_keys[key]), padding);
-		n = (unsigned)r;
+		RSA *rsa = (RSA *)(uintptr_t)EVP_PKEY_get0_RSA(g_keys[key]);
+
+		if (padding == RSA_PKCS1_PADDING) {
+			r = RSA_sign(nid, (const unsigned char *)in.p,
+			    (unsigned)in.n, out, &n, rsa);
+		} else {
+			r = RSA_private_encrypt((int)in.n,
+			    (const unsigned char *)in.p, out, rsa, padding);
+			n = (unsigned)r;
+		}
 	} else {
+		assert_true(nid != 0);
 		r = ECDSA_sign(nid, (const unsigned char *)in.p, (int)in.n, out,
 		    &n, (EC_KEY *)EVP_PKEY_get0_EC_KEY(g_keys[key]));
 	}
