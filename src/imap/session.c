@@ -413,6 +413,7 @@ const struct service imap_service = {
     .gather = collect,
     .run = session_run,
     .closed = session_closed,
+    .busy = "* BYE [UNAVAILABLE] Too many connections\r\n",
 };
 
 /* ---- beginning and end ---- */

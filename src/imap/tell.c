@@ -111,13 +111,20 @@ tell_counts(struct session *s, struct cmd *x)
 		tell_flags(s, x->ar);
 }
 
+/* With the UID, which does no harm and helps, but where a client has asked
+ * by number and compares what comes. */
 static void
-tell_entries(struct session *s, const struct entry *e, size_t n)
+tell_entries(
+    struct session *s, const struct cmd *x, const struct entry *e, size_t n)
 {
+	bool uid = x->uid || !(x->row->flags & ROW_SEQ);
+
 	struct buf b = {0};
 
 	for (size_t i = 0; i < n; i++) {
-		buf_f(&b, "* %u FETCH (UID %u ", e[i].seq, e[i].uid);
+		buf_f(&b, "* %u FETCH (", e[i].seq);
+		if (uid)
+			buf_f(&b, "UID %u ", e[i].uid);
 		put_flags(s, &e[i], &b);
 		buf_s(&b, ")\r\n");
 	}
@@ -141,7 +148,7 @@ tell_fetches(struct session *s, struct cmd *x)
 		n = view_entries(s->view, x->seq, e, n);
 		if (n == 0)
 			break;
-		tell_entries(s, e, n);
+		tell_entries(s, x, e, n);
 		x->seq += (uint32_t)n;
 		if (out_full(s->conn)) {
 			x_free(&e);
