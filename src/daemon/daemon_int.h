@@ -41,6 +41,7 @@ struct child {
 	uid_t uid; /* (uid_t)-1: stay */
 	gid_t gid;
 	uint32_t *counts; /* shared per-address counters, [fronts][65536] */
+	bool rebuild;     /* mail: set the index aside, make it from the log */
 	int chan;         /* to the supervisor */
 	int control;      /* auth: listening DATA/run/auth.sock, or -1 */
 	int dovecot;      /* auth: listening auth_socket, or -1 */

@@ -27,8 +27,10 @@ enum msg_type {
 	MSG_SETTINGS = 1, /* str: encoded settings (daemon/settings.h) */
 	MSG_PEER,	  /* u8 kind (enum proc), u32 index; fd: the channel */
 	MSG_LISTEN,	  /* u8 protocol, u8 implicit TLS; fd */
-	MSG_CERTS,	  /* u32 n, n × blob: PEM chains; blob: client CA */
-	MSG_KEYS,	  /* u32 how many, u32 place; fd: a PEM key; to keys alone */
+	MSG_CERTS,	  /* front, intake: u32 number of the first key, blob: u32 n,
+			   n × str PEM chain, str client CA */
+	MSG_KEYS,	  /* keys: u32 how many, u32 number; fd: a PEM key. Numbers
+			   of a set begin at a multiple of 1024 */
 	MSG_READY,	  /* all -> supervisor: started */
 	MSG_STOP,	  /* drain and end */
 

@@ -11,6 +11,7 @@
  */
 #include "os/os_int.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -446,4 +447,35 @@ os_spill(const char *path, str content, mode_t mode)
 	}
 	os_close(&fd);
 	return fsync_parent(path) == 0 ? OK : err_errno(errno);
+}
+
+void
+os_give(const char *dir, const char *name, uid_t uid, gid_t gid)
+{
+	char path[4096];
+	struct dirent *d;
+	struct stat st;
+	DIR *dp;
+	int fd;
+
+	if (uid == (uid_t)-1)
+		return;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) <
+	    0)
+		return;
+	if (fchown(fd, uid, gid) != 0 || (dp = fdopendir(fd)) == NULL) {
+		close(fd);
+		return;
+	}
+	while ((d = readdir(dp)) != NULL) {
+		if (fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		    !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
+		    st.st_uid == uid)
+			continue;
+		if (fchownat(fd, d->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
+			log_warn(
+			    "cannot give a file to its user", KV_ERRNO(errno));
+	}
+	closedir(dp);
 }

@@ -76,6 +76,9 @@ int os_unlink(const char *path);
 int os_mkdir(const char *path, mode_t mode);
 int os_memfd(const char *name);  /* sealable anonymous file */
 int os_tmpfile(const char *dir); /* unlinked file in dir */
+/* Gives the regular files of dir/name (and the folder) to a user; what is
+ * no plain file or folder is left alone. (uid_t)-1: nothing to do. */
+void os_give(const char *dir, const char *name, uid_t uid, gid_t gid);
 /* Exclusive lock of the file, made when missing; -1 EWOULDBLOCK: taken. */
 int os_lock(const char *path);
 /* Whole file of at most max bytes into out. */
