@@ -38,7 +38,6 @@ word_at(const char *p, const char *end, struct word *w)
 	rest = str_of(q + 3, (size_t)(end - q - 3));
 	w->text = str_head(rest, str_chr(rest, '?'));
 	q = w->text.p + w->text.n;
-	/* "?=" of a Q word may be "?" and "=" of its own text: "=?x?q??=". */
 	if (q + 1 >= end || q[1] != '=')
 		return false;
 	w->end = q + 2;
