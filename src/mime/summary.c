@@ -148,10 +148,10 @@ addresses_text(const struct address *v, size_t n, struct buf *out)
 			mime_decode_words(v[i].name, out);
 			buf_s(out, " <");
 		}
-		buf_str_add(out, v[i].local);
+		mime_decode_words(v[i].local, out);
 		if (v[i].domain.n > 0) {
 			buf_c(out, '@');
-			buf_str_add(out, v[i].domain);
+			mime_decode_words(v[i].domain, out);
 		}
 		if (v[i].name.p != NULL)
 			buf_c(out, '>');
@@ -171,7 +171,7 @@ display(const struct address *a, struct buf *out)
 	mime_decode_words(a->local, out);
 	if (a->domain.p != NULL && a->domain.n > 0) {
 		buf_c(out, '@');
-		buf_str_add(out, a->domain);
+		mime_decode_words(a->domain, out);
 	}
 }
 
@@ -193,7 +193,9 @@ address_texts(struct scratch *s, str raw, enum sum_text whole_id,
 	}
 	put_text(out, whole_id, &whole);
 	if (n > 0 && mailbox_id >= 0 && v[0].local.p != NULL) {
-		utf8_fold(&part, v[0].local);
+		buf_reset(&plain);
+		mime_decode_words(v[0].local, &plain);
+		utf8_fold(&part, buf_str(&plain));
 		put_within(
 		    out, (enum sum_text)mailbox_id, &part, whole_id, &whole);
 	}
