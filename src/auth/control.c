@@ -165,7 +165,7 @@ control_message(struct server *s, struct control *c, struct msg *m)
 	for (uint32_t i = 0; i < n && i < ARGS_MAX; i++)
 		v->arg[i] = msg_get_str(&v->m);
 	v->n = n;
-	v->fd = msg_get_fd(&v->m);
+	v->fd = v->m.nfds > 0 ? msg_get_fd(&v->m) : -1;
 	if (v->m.type == MSG_CTL && n <= ARGS_MAX && msg_end(&v->m) &&
 	    c->job == NULL && !c->ended && pool_put(s->pool, &v->j)) {
 		c->job = v;

@@ -5,6 +5,7 @@
  * the command itself does.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "auth/auth_int.h"
@@ -485,7 +486,11 @@ server_of(const char *data)
 		fd = os_connect(&a);
 	}
 	buf_free(&path);
-	return fd < 0 ? NULL : chan_new(fd);
+	if (fd < 0)
+		return NULL;
+	/* So that chan_wait's time holds. */
+	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return chan_new(fd);
 }
 
 static enum err

@@ -14,10 +14,12 @@ extern char work[64];
 struct auth *fresh(const char *name, const struct auth_conf *conf);
 const char *in_work(const char *name);
 
+int t_dovecot(void);
 int t_lookup(void);
 int t_name(void);
 int t_sasl(void);
 int t_schemes(void);
+int t_server(void);
 int t_throttle(void);
 int t_users(void);
 
