@@ -581,30 +581,39 @@ load(struct import *im, const struct import_box *b)
 	return ok;
 }
 
+struct names {
+	str *v;
+	size_t n, cap;
+};
+
+static void
+name_add(struct import *im, struct names *l, str name)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (str_caseeq(l->v[i], name))
+			return;
+	}
+	if (name.n > 0 && ARENA_PUSH(im->item_ar, l->v, l->n, l->cap))
+		l->v[l->n++] = name;
+}
+
 /* Keywords of a file: those by letter and those by name. */
 static void
 keywords(
     struct import *im, const struct import_file *f, struct import_item *item)
 {
-	str *v = NULL;
-	size_t n = 0, cap = 0;
-	bool forwarded = f->forwarded;
+	struct names l = {0};
 
-	for (size_t i = 0; i < f->nkeywords; i++) {
-		if (str_caseeq(f->keywords[i], S("$Forwarded")))
-			forwarded = false;
-		if (ARENA_PUSH(im->item_ar, v, n, cap))
-			v[n++] = f->keywords[i];
-	}
+	for (size_t i = 0; i < f->nkeywords; i++)
+		name_add(im, &l, f->keywords[i]);
 	for (size_t i = 0; i < 26; i++) {
-		if ((f->letters >> i & 1) && im->letters[i].n > 0 &&
-		    ARENA_PUSH(im->item_ar, v, n, cap))
-			v[n++] = im->letters[i];
+		if (f->letters >> i & 1)
+			name_add(im, &l, im->letters[i]);
 	}
-	if (forwarded && ARENA_PUSH(im->item_ar, v, n, cap))
-		v[n++] = S("$Forwarded");
-	item->keywords = v;
-	item->nkeywords = n;
+	if (f->forwarded)
+		name_add(im, &l, S("$Forwarded"));
+	item->keywords = l.v;
+	item->nkeywords = l.n;
 }
 
 /* Of how many of this content this is one. */

@@ -82,4 +82,35 @@ enum err importer_add(struct importer *im, const struct import_item *v,
     size_t n, bool *added, size_t *at) MUST_CHECK;
 void importer_free(struct importer **im);
 
+/* ---- giving out ---- */
+struct exporter;
+/* The account's mailboxes and messages as items, in the order the reader
+ * would give them; nothing is locked meanwhile. box: this one alone; empty:
+ * all, and the subscriptions. ERR_NOTFOUND. */
+enum err exporter_new(struct acct *a, str box, struct exporter **ex) MUST_CHECK;
+/* The next item, valid until the next call. A message that cannot be read is
+ * passed over, counted and told in the log. */
+enum err exporter_next(
+    struct exporter *ex, struct import_item *item, bool *end) MUST_CHECK;
+uint64_t exporter_skipped(const struct exporter *ex);
+void exporter_free(struct exporter **ex);
+
+/* ---- writing ---- */
+enum export_kind {
+	EXPORT_MAILDIR, /* Maildir++ with Dovecot's lists of UIDs and keywords
+			 */
+	EXPORT_MBOX     /* mboxrd, one file a mailbox */
+};
+struct export;
+/* dir: an empty directory, taken over. In the command-line tool, as the
+ * reader is. */
+enum err
+export_open(int dir, enum export_kind kind, struct export **ex) MUST_CHECK;
+/* Writes one item. What import_next gives of the result is the same items
+ * again, as far as the kind can hold them (docs/VIOLATIONS.md). */
+enum err
+export_put(struct export *ex, const struct import_item *item) MUST_CHECK;
+/* Flushes all of it to the disk. Frees ex in any case. */
+enum err export_close(struct export **ex) MUST_CHECK;
+
 #endif

@@ -126,7 +126,7 @@ courier_list(struct maildir *m, str text)
 {
 	struct import *im = m->im;
 	size_t cap = 0, n;
-	str line, idx[64];
+	str line, idx[1024];
 
 	while (text.n > 0) {
 		line = str_trim(str_cut(&text, '\n'));
@@ -249,6 +249,10 @@ maildir_load(struct import *im, const struct import_box *b)
 	buf_reset(&t);
 	if (import_slurp(im->dir, "dovecot-keywords", 65536, &t, NULL))
 		letters_load(im, buf_str(&t));
+	/* More than there are letters: our own export writes the others
+	 * where Courier has them. */
+	if (im->letters[25].n > 0 && m.nnames == 0)
+		courier_keywords(&m);
 	buf_free(&t);
 	map_free(&m.by_base);
 	return true;

@@ -2,7 +2,8 @@
 /* Copyright (c) 2026 The restante authors */
 /*
  * Shows what the import reader makes of a file or directory, one JSON object
- * an item, for import_test.py: import_dump [maildir|mbox|mh|eml] PATH
+ * an item, for import_test.py: import_dump [maildir|mbox|mh|eml] PATH. With
+ * a third argument, maildir:DIR or mbox:DIR, writes it there too.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,17 +86,27 @@ main(int argc, char **argv)
 	struct import_item it;
 	uint64_t done, all, messages, skipped;
 	bool end = false;
+	enum export_kind ekind;
+	struct export *ex = NULL;
 	struct buf b = {0};
 	enum err e;
 	int fd;
 
-	if (argc == 3) {
+	if (argc == 4) {
+		str to = str_c(argv[3]);
+
+		ekind = to.p[1] == 'a' ? EXPORT_MAILDIR : EXPORT_MBOX;
+		fd = open(to.p + str_chr(to, ':') + 1, O_RDONLY | O_DIRECTORY);
+		if (fd < 0 || export_open(fd, ekind, &ex) != OK)
+			return 2;
+	}
+	if (argc >= 3) {
 		for (int i = 0; i < 5; i++) {
 			if (str_eq(str_c(kinds[i]), str_c(argv[1])))
 				kind = (enum import_kind)i;
 		}
 	}
-	fd = open(argv[argc - 1], O_RDONLY | O_CLOEXEC);
+	fd = open(argv[argc >= 3 ? 2 : 1], O_RDONLY | O_CLOEXEC);
 	if (argc < 2 || fd < 0)
 		return 2;
 	if ((e = import_open(fd, kind, STR_NONE, &im)) != OK) {
@@ -103,6 +114,8 @@ main(int argc, char **argv)
 		return 1;
 	}
 	while ((e = import_next(im, &it, &end)) == OK && !end) {
+		if (ex != NULL && export_put(ex, &it) != OK)
+			return 1;
 		buf_reset(&b);
 		buf_f(&b, "{\"what\":\"%s\",\"mailbox\":", whats[it.what]);
 		json(&b, it.mailbox);
@@ -121,5 +134,7 @@ main(int argc, char **argv)
 	    (unsigned long long)messages, (unsigned long long)skipped);
 	import_free(&im);
 	buf_free(&b);
+	if (e == OK)
+		e = export_close(&ex);
 	return e == OK ? 0 : 1;
 }

@@ -28,8 +28,8 @@ def check(what, got, want):
         print(f"FAIL {what}:\n  got  {str(got)[:400]}\n  want {str(want)[:400]}")
 
 
-def dump(path, kind="auto", code=0):
-    r = subprocess.run([DUMP, kind, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+def dump(path, kind="auto", code=0, to=None):
+    r = subprocess.run([DUMP, kind, str(path)] + ([to] if to else []), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
                        env=dict(os.environ, TZ="UTC"))
     if r.returncode != code:
         check(f"exit of {path}", (r.returncode, r.stderr[-500:]), code)
@@ -148,6 +148,51 @@ def test_own_others(tmp):
     dump(tmp / "empty", code=1)
 
 
+def same(what, src, tmp, kind):
+    """Written as kind and read again, it is the same."""
+    d = Path(tempfile.mkdtemp(dir=tmp))
+    a = dump(src, to=f"{kind}:{d}")
+    b = dump(d)
+    for i in a + b:
+        i.pop("done", 0), i.pop("all", 0)
+        i.get("flags", []).sort()
+        i.pop("uidl", 0) if kind == "mbox" else 0
+    a.sort(key=lambda i: (i["what"], i.get("mailbox", "")))
+    b.sort(key=lambda i: (i["what"], i.get("mailbox", "")))
+    if kind == "mbox":
+        a, b = ([i for i in x if i["what"] == "message"] for x in (a, b))
+        for i in a + b:
+            if i["uid"] == 0:
+                i["date"] = i["uid"] = 0
+    for x, y in zip(a, b):
+        if not x.get("uidl") and "uidl" in y:
+            y["uidl"] = ""  # made of UID and UIDVALIDITY, as Dovecot does
+        if kind == "mbox" and x["size"] < y["size"] <= x["size"] + 2:
+            continue  # a message without a final line end gets one
+        if x != y:
+            check(f"{what} as {kind}", y, x)
+    check(f"{what} as {kind}: count", len(b), len(a))
+
+
+def test_export(tmp):
+    own_maildir(tmp / "Maildir")
+    for kind in ["maildir", "mbox"]:
+        same("own maildir", tmp / "Maildir", tmp, kind)
+    many = tmp / "many"
+    (many / "cur").mkdir(parents=True)
+    (many / "courierimapkeywords").mkdir()
+    names = [f"key{i}" for i in range(40)]
+    (many / "courierimapkeywords" / ":list").write_bytes(
+        ("\n".join(names) + "\n\n" + "".join(f"{i}.k:{i} {(i * 7) % 40}\n" for i in range(40))).encode())
+    for i in range(40):
+        (many / "cur" / f"{i}.k:2,").write_bytes(MSG % (i, i))
+    (many / "courierimapuiddb").write_bytes(b"1 5 90\n" + b"".join(b"%d %d.k\n" % (i + 1, i) for i in range(40)))
+    for d in ["...x", ".a&AC4-b.c", ".&Jjo-!.e&-f"]:
+        (many / d / "cur").mkdir(parents=True)
+        (many / d / "cur" / "1.x:2,S").write_bytes(MSG % (1, 1))
+    same("forty keywords", many, tmp, "maildir")
+
+
 # ---- the corpus ----
 
 def unpack(name, tmp):
@@ -178,6 +223,8 @@ def test_dovecot(tmp):
     check("dovecot: subscriptions", [i["mailbox"] for i in items if i["what"] == "sub"],
           ["Archive", "Archive/2019", "Entwürfe", "Sent Items"])
     check("dovecot: as many", len(subs), 4)
+    same("dovecot", tmp / "dovecot-2.3-maildir" / "ms1", tmp, "maildir")
+    same("dovecot", tmp / "dovecot-2.3-maildir" / "ms1", tmp, "mbox")
 
 
 def test_courier(tmp):
@@ -242,7 +289,7 @@ def test_counts(tmp):
 
 
 def main():
-    tests = [test_own_maildir, test_own_mbox, test_own_others]
+    tests = [test_own_maildir, test_own_mbox, test_own_others, test_export]
     if CORPUS.is_dir():
         tests += [test_dovecot, test_courier, test_mh, test_mbox, test_counts]
     for t in tests:
