@@ -39,9 +39,7 @@ data_free(struct data *d)
 static void
 fault(struct data *d, enum data_fault why)
 {
-	if (d->fault != DATA_GOOD)
-		return;
-	d->fault = why;
+	d->faults |= why;
 	buf_free(&d->mem);
 	d->mem = (struct buf){0};
 	if (d->fd >= 0)
@@ -75,14 +73,11 @@ flush(struct data *d)
 void
 data_add(struct data *d, str in)
 {
-	if (d->fault != DATA_GOOD || in.n == 0)
-		return;
-	if (in.n >
-	    limits.message_size_max - MIN(d->size, limits.message_size_max)) {
-		fault(d, DATA_TOOBIG);
-		return;
-	}
 	d->size += in.n;
+	if (d->size > limits.message_size_max)
+		fault(d, DATA_TOOBIG);
+	if (d->faults != DATA_GOOD)
+		return;
 	buf_str_add(&d->mem, in);
 	if (d->mem.failed)
 		fault(d, DATA_NOMEM);
@@ -187,7 +182,7 @@ data_whole(struct data *d, str *whole)
 	}
 	if (d->mem.n > 0)
 		flush(d);
-	if (d->fault != DATA_GOOD)
+	if (d->faults != DATA_GOOD)
 		return ERR_NOMEM;
 	if (fcntl(d->fd, F_ADD_SEALS,
 		F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)

@@ -9,14 +9,15 @@
 
 #include "base/base.h"
 
-/* Why a message is refused; the first reason stays. */
+/* Why a message is refused: all reasons that were found, so that the answer
+ * does not depend on how the bytes were cut. */
 enum data_fault {
-	DATA_GOOD,
-	DATA_BARE_LF,
-	DATA_BARE_CR,
-	DATA_NUL,
-	DATA_TOOBIG,
-	DATA_NOMEM
+	DATA_GOOD = 0,
+	DATA_NUL = 1,
+	DATA_BARE_CR = 2,
+	DATA_BARE_LF = 4,
+	DATA_TOOBIG = 8,
+	DATA_NOMEM = 16
 };
 
 struct data {
@@ -28,10 +29,10 @@ struct data {
 		AT_DOT_CR /* and a CR that is held back */
 	} at;
 	bool fix_lf;
-	enum data_fault fault;
-	struct buf mem; /* the message, or what the file lacks */
-	int fd;         /* -1: all is in mem */
-	uint64_t size;
+	unsigned faults; /* enum data_fault */
+	struct buf mem;  /* the message, or what the file lacks */
+	int fd;          /* -1: all is in mem */
+	uint64_t size;   /* octets that came, kept or not */
 	void *map;
 };
 

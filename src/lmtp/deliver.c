@@ -49,20 +49,17 @@ result_reply(enum err e)
 }
 
 static const char *
-fault_reply(enum data_fault f)
+fault_reply(unsigned faults)
 {
-	switch (f) {
-	case DATA_BARE_LF:
-		return "550 5.5.2 Bare LF in the message: lines end with CR LF";
-	case DATA_BARE_CR:
-		return "550 5.5.2 Bare CR in the message: lines end with CR LF";
-	case DATA_NUL:
+	if (faults & DATA_NUL)
 		return "550 5.5.2 NUL in the message";
-	case DATA_TOOBIG:
+	if (faults & DATA_BARE_CR)
+		return "550 5.5.2 Bare CR in the message: lines end with CR LF";
+	if (faults & DATA_BARE_LF)
+		return "550 5.5.2 Bare LF in the message: lines end with CR LF";
+	if (faults & DATA_TOOBIG)
 		return "552 5.3.4 The message is too large";
-	default:
-		return "451 4.3.1 Out of memory: try again";
-	}
+	return "451 4.3.1 Out of memory: try again";
 }
 
 /* The same for everybody that was not answered yet; ends the transaction. */
@@ -186,11 +183,11 @@ lmtp_data_done(struct conn *c, struct session *s)
 
 	s->mode = IN_COMMAND;
 	s->answered = s->sent = 0;
-	if (s->data.fault != DATA_GOOD) {
+	if (s->data.faults != DATA_GOOD) {
 		log_info("message refused",
-		    KV_C("why", fault_reply(s->data.fault)),
+		    KV_C("why", fault_reply(s->data.faults)),
 		    KV_S("from", s->mail.from.path));
-		return all(c, s, fault_reply(s->data.fault));
+		return all(c, s, fault_reply(s->data.faults));
 	}
 	s->arrival = os_now();
 	e = data_whole(&s->data, &s->message);

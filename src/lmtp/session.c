@@ -339,9 +339,9 @@ bdat_done(struct conn *c, struct session *s)
 	}
 	if (s->bdat_last)
 		return lmtp_data_done(c, s);
-	if (s->data.fault == DATA_TOOBIG)
+	if (s->data.faults & DATA_TOOBIG)
 		out_s(c, "552 5.3.4 The message is too large\r\n");
-	else if (s->data.fault != DATA_GOOD)
+	else if (s->data.faults != DATA_GOOD)
 		out_s(c, "451 4.3.1 Out of memory: try again\r\n");
 	else
 		out_s(c, "250 2.0.0 And then?\r\n");

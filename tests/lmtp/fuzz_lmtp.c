@@ -79,7 +79,8 @@ mail_got(void *arg, struct msg *m)
 static void
 play(struct world *w, str in, bool fix, uint32_t seed, struct buf *out)
 {
-	struct lmtp_opts o = {.hostname = S("h"), .bare_lf_fix = fix, .tls = true};
+	struct lmtp_opts o = {
+	    .hostname = S("h"), .bare_lf_fix = fix, .tls = true};
 	struct conn *c;
 
 	*w = (struct world){0};
