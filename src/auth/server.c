@@ -525,11 +525,26 @@ peer_message(struct server *s, struct peer *p, struct msg *m)
 	}
 }
 
+/* The supervisor ends it, and it comes back with new channels (R90). */
+static void
+tell_bad(struct server *s, const struct peer *p)
+{
+	struct peer *up = peer_find(s, PROC_SUPERVISOR, 0);
+	struct msg m;
+
+	if (up == NULL || p == up)
+		return;
+	msg_new(&m, MSG_BAD_PEER);
+	msg_u8(&m, (uint8_t)p->kind);
+	msg_u32(&m, p->index);
+	(void)chan_send(up->ch, &m);
+}
+
 static void
 peer_ready(struct server *s, struct watch *w, uint32_t events)
 {
 	struct peer *p = (struct peer *)w;
-	bool dead = false;
+	bool dead = false, good = true;
 	struct msg m;
 
 	for (int i = 0; i < MESSAGES && !w->dead; i++) {
@@ -539,7 +554,8 @@ peer_ready(struct server *s, struct watch *w, uint32_t events)
 			log_error("a peer sent what it may not",
 			    KV_N("kind", p->kind), KV_N("index", p->index),
 			    KV_N("type", m.type));
-			dead = p->kind != PROC_SUPERVISOR;
+			good = p->kind == PROC_SUPERVISOR;
+			dead = !good;
 		}
 		/* It may have held a password (R43). */
 		if (m.b.p != NULL)
@@ -550,6 +566,8 @@ peer_ready(struct server *s, struct watch *w, uint32_t events)
 	}
 	if (!dead || w->dead)
 		return;
+	if (!good)
+		tell_bad(s, p);
 	if (p->kind == PROC_SUPERVISOR)
 		s->stop = true;
 	peer_drop(s, p);

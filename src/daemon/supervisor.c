@@ -314,8 +314,29 @@ revive(struct supervisor *v)
 
 /* ---- listening to children and signals ---- */
 
+/* A peer broke the rules of messages: it is ended, and comes back clean.
+ * Only mail and auth are believed: a front must not be able to end them. */
 static void
-hear(struct slot *s)
+bad_peer(struct supervisor *v, const struct slot *from, struct msg *m)
+{
+	enum proc kind = msg_get_u8(m);
+	uint32_t index = msg_get_u32(m);
+
+	if (!msg_end(m) || (from->kind != PROC_MAIL && from->kind != PROC_AUTH))
+		return;
+	for (size_t i = 0; i < v->nslots; i++) {
+		struct slot *s = &v->slots[i];
+
+		if (s->kind != kind || s->index != index || !s->alive)
+			continue;
+		log_error("a process broke the rules: ended",
+		    KV_C("child", names[kind]), KV_N("index", index));
+		kill(s->child.pid, SIGKILL);
+	}
+}
+
+static void
+hear(struct supervisor *v, struct slot *s)
 {
 	struct msg m;
 	bool dead = false;
@@ -323,6 +344,8 @@ hear(struct slot *s)
 	while (s->chan != NULL && chan_recv(s->chan, &m, &dead)) {
 		if (m.type == MSG_READY)
 			s->ready = true;
+		else if (m.type == MSG_BAD_PEER)
+			bad_peer(v, s, &m);
 		msg_free(&m);
 	}
 }
@@ -398,7 +421,7 @@ turn(struct supervisor *v, int ms)
 		take_signals(v);
 	for (size_t i = 0; i < v->nslots; i++) {
 		if (p[2 + 2 * i].revents & POLLIN)
-			hear(&v->slots[i]);
+			hear(v, &v->slots[i]);
 		else if (p[2 + 2 * i].revents & (POLLHUP | POLLERR) &&
 			 p[1 + 2 * i].revents == 0)
 			(void)poll(NULL, 0, 1); /* its pidfd follows at once */

@@ -11,6 +11,8 @@
  *     for the new one. The descriptor number may be in use by a receiver
  *     then, so the new socket is put in its place with dup2 when there was
  *     one, and the number stays the same.
+ * (4) A message whose descriptors found no room in our table is lost alone:
+ *     the channel goes on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -242,6 +244,12 @@ chan_recv(struct chan *c, struct msg *m, bool *dead)
 		}
 		if (c->epoch != epoch)
 			return msg_free(m), false;
+		if (errno == EMSGSIZE) {
+			/* (4) */
+			log_error("a message was lost: too long, or no room "
+				  "for its descriptors");
+			return msg_free(m), false;
+		}
 		return recv_dead(c, m, dead);
 	}
 	if (n == 0 && c->epoch != epoch)

@@ -33,6 +33,8 @@ enum msg_type {
 			   of a set begin at a multiple of 1024 */
 	MSG_READY,	  /* all -> supervisor: started */
 	MSG_STOP,	  /* drain and end */
+	MSG_BAD_PEER,	  /* all -> supervisor: u8 kind, u32 index: it broke the
+			   rules of messages, and is to be started anew */
 
 	/* front <-> auth. conn: the front's connection id, echoed */
 	MSG_AUTH_START = 20, /* u64 conn, u8 protocol, str mechanism ("" for

@@ -106,6 +106,8 @@ conn_id net_add(struct net *n, int fd, const struct service *s, void *user,
  * channels to other processes. */
 struct watch;
 struct watch *net_watch(struct net *n, int fd, void (*ready)(void *arg), void *arg);
+/* The same; *w is set before ready can run. */
+void net_watch_into(struct net *n, int fd, void (*ready)(void *arg), void *arg, struct watch **w);
 void net_watch_write(struct watch *w, bool on);
 void net_unwatch(struct watch **w);
 /* Calls tick(arg) every ms on a pool thread. */

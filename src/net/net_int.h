@@ -159,7 +159,7 @@ struct conn {
 #define CHUNK 256
 #define WHEEL 1024
 #define WHEEL_MS 32
-#define WATCH_MAX 256
+#define WATCH_MAX 1024
 #define LISTEN_MAX 64
 #define STLS_MAX 8
 

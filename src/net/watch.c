@@ -18,7 +18,7 @@ static uint64_t
 watch_id(const struct watch *w)
 {
 	return ID_SPECIAL | (uint64_t)SP_WATCH << 32 |
-	       (uint64_t)(w->gen & 0xffffff) << 8 | w->index;
+	       (uint64_t)(w->gen & 0x3fffff) << 10 | w->index;
 }
 
 /* The lock is held. */
@@ -29,8 +29,9 @@ watch_arm(struct watch *w, bool in)
 	    EPOLLIN | (w->writing ? EPOLLOUT : 0), &in);
 }
 
-struct watch *
-net_watch(struct net *n, int fd, void (*ready)(void *arg), void *arg)
+void
+net_watch_into(struct net *n, int fd, void (*ready)(void *arg), void *arg,
+    struct watch **out)
 {
 	struct watch *w = x_alloc(sizeof(*w));
 
@@ -46,8 +47,17 @@ net_watch(struct net *n, int fd, void (*ready)(void *arg), void *arg)
 		log_panic("too many watches");
 	n->watches[w->index] = w;
 	w->gen = ++n->watch_gen;
+	*out = w;
 	watch_arm(w, false);
 	pthread_mutex_unlock(&n->wlock);
+}
+
+struct watch *
+net_watch(struct net *n, int fd, void (*ready)(void *arg), void *arg)
+{
+	struct watch *w;
+
+	net_watch_into(n, fd, ready, arg, &w);
 	return w;
 }
 
@@ -99,7 +109,7 @@ watch_ready(struct net *n, uint64_t id)
 	bool by_itself;
 
 	pthread_mutex_lock(&n->wlock);
-	w = n->watches[id & 0xff];
+	w = n->watches[id & (WATCH_MAX - 1)];
 	/* A late event of one that has gone, or of its predecessor. */
 	if (w == NULL || w->running || watch_id(w) != id) {
 		pthread_mutex_unlock(&n->wlock);
