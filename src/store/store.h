@@ -65,6 +65,16 @@ uint64_t store_check(struct store *st, bool full,
 /* Copies a consistent state into dirfd (an empty directory), while others
  * work. */
 enum err store_backup(struct store *st, int dirfd) MUST_CHECK;
+/* The same where the store may not open the place to copy to: each gets a
+ * file's name below DATA, a descriptor to read it from (now its own), and how
+ * many bytes of it to copy. FORMAT comes last: without it, it is no copy. The
+ * receiver calls store_backup_begin, _copy for each, _end: these open no
+ * store. */
+enum err store_backup_files(struct store *st,
+	enum err (*each)(void *ctx, const char *name, int fd, uint64_t n), void *ctx) MUST_CHECK;
+enum err store_backup_begin(int dirfd) MUST_CHECK;
+enum err store_backup_copy(int dirfd, const char *name, int from, uint64_t n) MUST_CHECK;
+enum err store_backup_end(int dirfd) MUST_CHECK;
 /* Rewrites segments that are mostly dead; one step of bounded work. *more:
  * call again. */
 enum err store_compact(struct store *st, bool *more) MUST_CHECK;
