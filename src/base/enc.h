@@ -30,7 +30,7 @@ struct dec {
 static inline struct dec
 dec_of(str s)
 {
-	return (struct dec){s.p, s.p + s.n, false};
+	return (struct dec){s.p, s.n == 0 ? s.p : s.p + s.n, false};
 }
 uint8_t dec_u8(struct dec *d);
 uint16_t dec_u16(struct dec *d);

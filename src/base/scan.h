@@ -15,7 +15,7 @@ struct scan {
 static inline struct scan
 scan_of(str s)
 {
-	return (struct scan){s.p, s.p + s.n};
+	return (struct scan){s.p, s.n == 0 ? s.p : s.p + s.n};
 }
 static inline bool
 scan_end(const struct scan *s)

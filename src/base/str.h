@@ -44,7 +44,7 @@ str_from(str s, size_t at)
 {
 	if (at > s.n)
 		at = s.n;
-	return (str){s.p + at, s.n - at};
+	return (str){at == 0 ? s.p : s.p + at, s.n - at};
 }
 
 /* The first n bytes (clamped). */

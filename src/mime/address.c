@@ -129,9 +129,9 @@ start_over(struct ap *s)
 static str
 keep(struct ap *s, const struct buf *b, size_t from, size_t to)
 {
-	str t = str_of(b->p + from, to - from);
-
-	return t.n == 0 ? str_of("", 0) : arena_dup(s->arena, t);
+	if (to == from)
+		return str_of("", 0);
+	return arena_dup(s->arena, str_of(b->p + from, to - from));
 }
 
 /* The name that a phrase from..to gives, or the comment. */

@@ -19,9 +19,12 @@ struct subj {
 static void
 collapse(str s, struct buf *out)
 {
-	const char *p = s.p, *end = p + s.n, *q;
+	const char *p = s.p, *end, *q;
 	bool first = true;
 
+	if (s.n == 0)
+		return;
+	end = p + s.n;
 	while (p < end) {
 		while (p < end && is_lwsp(*p))
 			p++;
@@ -41,11 +44,11 @@ collapse(str s, struct buf *out)
 static const char *
 blob(const char *p, const char *end)
 {
-	const char *q = p + 1;
+	const char *q;
 
 	if (p == end || *p != '[')
 		return p;
-	while (q < end && *q != '[' && *q != ']')
+	for (q = p + 1; q < end && *q != '[' && *q != ']';)
 		q++;
 	if (q == end || *q != ']')
 		return p;
@@ -135,11 +138,14 @@ mime_base_subject(str subject, struct buf *out, bool *reply)
 	struct subj s = {0};
 	str t;
 
+	*reply = false;
 	collapse(subject, &b);
-	if (b.n > 0) {
-		s.p = b.p;
-		s.end = b.p + b.n;
+	if (b.n == 0) {
+		buf_free(&b);
+		return;
 	}
+	s.p = b.p;
+	s.end = b.p + b.n;
 	for (;;) {
 		trailers(&s);
 		leaders(&s);

@@ -4,8 +4,8 @@
  * The summary of a message: making its stored form, and reading it.
  *
  * The stored form (docs/mime.md): a version byte, then fields, each a tag
- * byte, a length (variable) and as many bytes. Tags ascend. A reader passes
- * over tags that it does not know.
+ * byte, a length (variable) and as many bytes. A reader passes over tags that
+ * it does not know.
  *
  * (1) The form may come from another process: each length, offset and
  *     number is checked by mime_summary_get, so that mime_part and all that
@@ -393,7 +393,8 @@ get_within(str v, unsigned t, struct summary *s)
 		return false;
 	if (at > s->text[in].n || n > s->text[in].n - at)
 		return false;
-	s->text[t] = str_of(s->text[in].p + at, (size_t)n);
+	if (n > 0)
+		s->text[t] = str_of(s->text[in].p + at, (size_t)n);
 	return true;
 }
 
@@ -492,7 +493,7 @@ enum err
 mime_summary_get(str stored, struct summary *s)
 {
 	struct dec d;
-	unsigned tag, last = 0;
+	unsigned tag;
 	uint64_t seen = 0;
 	str v;
 
@@ -507,14 +508,12 @@ mime_summary_get(str stored, struct summary *s)
 		v = dec_str(&d);
 		if (d.bad || tag == 0 || !get_field(tag, v, s))
 			return ERR_CORRUPT;
-		if (tag < 64) {
-			if (seen >> tag & 1)
-				return ERR_CORRUPT;
-			seen |= (uint64_t)1 << tag;
-		}
-		last = tag;
+		if (tag >= 64)
+			continue;
+		if (seen >> tag & 1)
+			return ERR_CORRUPT;
+		seen |= (uint64_t)1 << tag;
 	}
-	(void)last;
 	if (!dec_end(&d) || !(seen >> TAG_NUMBERS & 1) ||
 	    !(seen >> TAG_ENVELOPE & 1) || !(seen >> TAG_BODYSTRUCTURE & 1) ||
 	    !(seen >> TAG_PARTS & 1))

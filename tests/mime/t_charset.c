@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Copyright (c) 2026 The restante authors */
 /* Charsets; R59. */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "t_mime.h"
 
 static void
@@ -150,6 +153,48 @@ test_many(void **state)
 	buf_free(&b);
 }
 
+static const char *const all[] = {"big5", "big5-hkscs", "euc-jp", "euc-kr",
+    "euc-tw", "gb18030", "iso-2022-jp", "iso-2022-jp-3", "iso-2022-kr",
+    "iso-2022-cn", "iso-8859-2", "iso-8859-5", "iso-8859-6", "iso-8859-7",
+    "iso-8859-8", "iso-8859-15", "koi8-r", "koi8-u", "windows-1250",
+    "windows-1251", "windows-1253", "windows-1258", "shift_jis", "tis-620",
+    "cp437", "cp850", "cp866", "macintosh", "utf-7", "utf-16", "viscii",
+    "johab", "windows-874"};
+
+/* After mime_charsets_load no file is needed any more. */
+static void
+test_closed_box(void **state)
+{
+	char dir[] = "/tmp/mime-box-XXXXXX";
+	struct buf b = {0};
+	int status;
+	pid_t pid;
+
+	assert_non_null(mkdtemp(dir));
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		mime_charsets_load();
+		if (chroot(dir) != 0)
+			_exit(77); /* only root can */
+		for (int turn = 0; turn < 3; turn++) {
+			for (size_t i = 0; i < NELEM(all); i++) {
+				str cs = str_c(all[i]);
+
+				if (mime_to_utf8(cs, S("ab c\xe4"), &b) != OK)
+					_exit(1);
+			}
+		}
+		_exit(0);
+	}
+	assert_true(waitpid(pid, &status, 0) == pid);
+	rmdir(dir);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int
 t_charset(void)
 {
@@ -159,6 +204,7 @@ t_charset(void)
 	    cmocka_unit_test(test_pieces),
 	    cmocka_unit_test(test_many),
 	    cmocka_unit_test(test_load),
+	    cmocka_unit_test(test_closed_box),
 	};
 
 	return cmocka_run_group_tests_name("charset", tests, NULL, NULL);
