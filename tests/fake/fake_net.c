@@ -190,6 +190,12 @@ fake_open(struct net *n, const struct service *s, void *user, const char *peer)
 	return c;
 }
 
+struct conn *
+fake_last(struct net *n)
+{
+	return n->n > 0 ? n->v[n->n - 1] : NULL;
+}
+
 void
 fake_tls(struct net *n, bool on)
 {
@@ -434,6 +440,16 @@ out_f(struct conn *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	buf_vf(&c->out, fmt, ap);
 	va_end(ap);
+}
+
+void
+out_ref(struct conn *c, struct source *src, uint64_t at, uint64_t n)
+{
+	char *p = buf_room(&c->out, n);
+
+	if (p == NULL || src->ops->read(src, at, p, n) != OK)
+		abort();
+	c->out.n += n;
 }
 
 /* Line by line, by the book; slow. */

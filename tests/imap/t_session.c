@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "fake_store.h"
+#include "mem_store.h"
 #include "imap/imap.h"
 
 static struct net *net;
@@ -41,7 +41,7 @@ setup(void **state)
 
 	(void)state;
 	net = net_new(&o);
-	store = fake_store(poke, NULL);
+	store = mem_store(poke, NULL);
 	env = (struct imap_env){net, store};
 	return 0;
 }
@@ -52,7 +52,7 @@ teardown(void **state)
 	(void)state;
 	net_stop(net);
 	net_free(&net);
-	fake_store_free(&store);
+	mem_store_free(&store);
 	limits_default(&limits);
 	return 0;
 }
@@ -94,7 +94,7 @@ login(void)
 
 	assert_int_equal(os_socketpair(SOCK_STREAM, fd), 0);
 	assert_int_equal(os_addr_parse(S("127.0.0.1:1"), &peer, 1, &n), OK);
-	l.acct = fake_acct(store);
+	l.acct = mem_acct(store);
 	l.fd = fd[0];
 	assert_int_equal(imap_start(&env, &l), OK);
 	c.fd = fd[1];
@@ -370,7 +370,7 @@ test_append(void **state)
 	TALK(c, "a APPEND INBOX {3+}\r\nabcd", "a BAD ~");
 	TALK(c, "a APPEND INBOX abc", "a BAD ~");
 	TALK(c, "a APPEND INBOX", "a BAD ~");
-	fake_store_fail(store, 1, ERR_FULL);
+	mem_store_fail(store, 1, ERR_FULL);
 	TALK(c, "a APPEND INBOX {3+}\r\nabc", "a NO [LIMIT] ~");
 	TALK(c, "a STATUS INBOX (MESSAGES)",
 	    "* STATUS \"INBOX\" (MESSAGES 5)\na OK ~");
@@ -468,7 +468,7 @@ test_copy_move(void **state)
 	    "* OK [COPYUID 1006 5 3] ~\n* 3 EXPUNGE\na OK ~");
 	TALK(c, "a COPY 1:2 INBOX",
 	    "* 4 EXISTS\n* 0 RECENT\na OK [COPYUID 1001 1,4 6:7] ~");
-	fake_store_fail(store, 1, ERR_IO);
+	mem_store_fail(store, 1, ERR_IO);
 	TALK(c, "a COPY 1 Archive", "a NO [SERVERBUG] ~");
 	TALK(
 	    c, "a SELECT Archive", "* OK [CLOSED] ~* FLAGS (~ k1)~* 2 EXISTS~");
@@ -740,8 +740,8 @@ test_split(void **state)
 		bye(&c);
 		pump(&c);
 		buf_free(&c.in);
-		fake_store_free(&store);
-		store = fake_store(poke, NULL);
+		mem_store_free(&store);
+		store = mem_store(poke, NULL);
 		env.store = store;
 	}
 	assert_true(str_find(buf_str(&first), S("h OK ")) < first.n);

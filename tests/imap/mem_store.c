@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Copyright (c) 2026 The restante authors */
 /*
- * See fake_store.h.
+ * See mem_store.h.
  */
-#include "fake_store.h"
+#include "mem_store.h"
 
 #include <stdlib.h>
 
@@ -89,7 +89,7 @@ mb_new(struct store *st, str name, unsigned attrs)
 }
 
 struct store *
-fake_store(void (*poke)(void *arg, uint64_t watcher), void *arg)
+mem_store(void (*poke)(void *arg, uint64_t watcher), void *arg)
 {
 	struct store *st = x_alloc(sizeof(*st));
 
@@ -105,7 +105,7 @@ fake_store(void (*poke)(void *arg, uint64_t watcher), void *arg)
 }
 
 void
-fake_store_free(struct store **sp)
+mem_store_free(struct store **sp)
 {
 	struct store *st = *sp;
 
@@ -137,14 +137,14 @@ fake_store_free(struct store **sp)
 }
 
 void
-fake_store_fail(struct store *st, unsigned n, enum err e)
+mem_store_fail(struct store *st, unsigned n, enum err e)
 {
 	st->fail_at = n;
 	st->fail = e;
 }
 
 struct acct *
-fake_acct(struct store *st)
+mem_acct(struct store *st)
 {
 	struct acct *a = x_alloc(sizeof(*a));
 

@@ -5,15 +5,15 @@
  * to do what store.h says, without durability, threads or thrift. Entries
  * are freed with the store alone.
  */
-#ifndef FAKE_STORE_H
-#define FAKE_STORE_H
+#ifndef MEM_STORE_H
+#define MEM_STORE_H
 
 #include "store/store.h"
 
-struct store *fake_store(void (*poke)(void *arg, uint64_t watcher), void *arg);
-void fake_store_free(struct store **st);
+struct store *mem_store(void (*poke)(void *arg, uint64_t watcher), void *arg);
+void mem_store_free(struct store **st);
 /* The next n-th call that changes something fails so, once. */
-void fake_store_fail(struct store *st, unsigned n, enum err e);
-struct acct *fake_acct(struct store *st);
+void mem_store_fail(struct store *st, unsigned n, enum err e);
+struct acct *mem_acct(struct store *st);
 
 #endif
