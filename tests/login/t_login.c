@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "login/login.h"
@@ -575,6 +576,61 @@ test_every_byte(void **state)
 	}
 }
 
+/* R43, R121: no password in the log or in a reply, whatever goes wrong with
+ * it; what a client says of itself is one line there, escaped. */
+static void
+test_log(void **state)
+{
+	static const str in[] = {
+	    S("a LOGIN ann canary1\r\n"),
+	    S("a LOGIN ann \"canary1\r\n"),
+	    S("a LOGIN ann canary1 canary1\r\n"),
+	    S("a LOGIN ann {7}\r\ncanary1\r\n"),
+	    S("a LOGIN ann {7+}\r\ncanary1x\r\n"),
+	    S("LOGIN ann canary1\r\n"),
+	    S("a AUTHENTICATE PLAIN AGFubgBjYW5hcnkx\r\n"),
+	    S("a AUTHENTICATE PLAIN canary1\r\n"),
+	    S("a AUTHENTICATE canary1 canary1\r\n"),
+	    S("a AUTHENTICATE PLAIN\r\n(canary1)\r\n"),
+	    S("a ID (\"name\" {9+}\r\nx\ny\x1b\x80\t\"%n)\r\n"),
+	    S("USER ann\r\nPASS canary1\r\nPASS canary1\r\n"),
+	    S("USERann canary1\r\nAUTH PLAIN canary1\r\nAUTH canary1\r\n"),
+	    S("AUTH PLAIN AGFubgBjYW5hcnkx\r\n"),
+	};
+	char text[65536];
+	ssize_t n;
+	int fd[2];
+	str log;
+
+	assert_int_equal(pipe(fd), 0);
+	log_setup("t_login", LOG_DEBUG);
+	log_fd(fd[1]);
+	for (size_t i = 0; i < NELEM(in) * 4; i++) {
+		struct world w;
+
+		open_world(&w, i % 2 ? &login_pop3 : &login_imap,
+		    i / 2 % 2 ? FAR : LOOP, false);
+		fake_input(w.c, in[i / 4]);
+		fake_hangup(w.c);
+		assert_false(has(w.c, "canary1"));
+		assert_false(has(w.c, "AGFubgBjYW5hcnkx"));
+		close_world(&w);
+	}
+	log_info("end");
+	log_fd(2);
+	log_setup("t_login", LOG_ERROR);
+	n = read(fd[0], text, sizeof(text));
+	assert_true(n > 0);
+	log = str_of(text, (size_t)n);
+	assert_true(str_find(log, S("canary1")) == log.n);
+	assert_true(str_find(log, S("AGFubgBjYW5hcnkx")) == log.n);
+	assert_true(str_find(log, S("msg=client id=")) < log.n);
+	while (log.n > 0)
+		assert_true(str_starts(str_cut(&log, '\n'), S("ts=")));
+	close(fd[0]);
+	close(fd[1]);
+}
+
 int
 main(void)
 {
@@ -586,6 +642,7 @@ main(void)
 	    cmocka_unit_test(test_bounds),
 	    cmocka_unit_test(test_deaths),
 	    cmocka_unit_test(test_every_byte),
+	    cmocka_unit_test(test_log),
 	};
 
 	limits_default(&limits);
