@@ -220,42 +220,49 @@ recv_dead(struct chan *c, struct msg *m, bool *dead)
 	return false;
 }
 
+/* One message into m, which is empty. False: errno says why. */
+static bool
+recv_one(struct chan *c, struct msg *m)
+{
+	char block[MSG_MAX];
+	ssize_t n;
+
+	m->nfds = MSG_FDS_MAX;
+	n = os_recvmsg(c->fd, block, sizeof(block), m->fds, &m->nfds);
+	if (n < 0) {
+		m->nfds = 0;
+		return false;
+	}
+	buf_add(&m->b, block, (size_t)n);
+	/* Passwords pass through here. */
+	x_wipe(block, (size_t)n);
+	m->d = dec_of(buf_str(&m->b));
+	return true;
+}
+
 bool
 chan_recv(struct chan *c, struct msg *m, bool *dead)
 {
 	uint32_t epoch = c->epoch;
 	uint16_t type;
-	ssize_t n;
-	char *p;
 
 	*dead = false;
 	memset(m, 0, sizeof(*m));
 	if (c->fd < 0)
 		return false;
-	m->nfds = MSG_FDS_MAX;
-	if ((p = buf_room(&m->b, MSG_MAX)) == NULL)
-		return m->nfds = 0, false;
-	n = os_recvmsg(c->fd, p, MSG_MAX, m->fds, &m->nfds);
-	if (n < 0) {
-		m->nfds = 0;
-		if (errno == EAGAIN || errno == EWOULDBLOCK) {
-			msg_free(m);
+	if (!recv_one(c, m)) {
+		if (errno == EAGAIN || errno == EWOULDBLOCK ||
+		    c->epoch != epoch)
 			return false;
-		}
-		if (c->epoch != epoch)
-			return msg_free(m), false;
-		if (errno == EMSGSIZE) {
-			/* (4) */
-			log_error("a message was lost: too long, or no room "
-				  "for its descriptors");
-			return msg_free(m), false;
-		}
-		return recv_dead(c, m, dead);
+		if (errno != EMSGSIZE)
+			return recv_dead(c, m, dead);
+		/* (4) */
+		log_error("a message was lost: too long, or no room for its "
+			  "descriptors");
+		return false;
 	}
-	if (n == 0 && c->epoch != epoch)
+	if (m->b.n == 0 && c->epoch != epoch)
 		return msg_free(m), false;
-	m->b.n = (size_t)n;
-	m->d = dec_of(buf_str(&m->b));
 	type = dec_u16(&m->d);
 	if (m->d.bad || type == 0 || type >= MSG_TYPE_MAX)
 		return recv_dead(c, m, dead);
