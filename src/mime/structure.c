@@ -281,10 +281,10 @@ disposition(struct scratch *s, str v, struct buf *out)
 static void
 language(str v, struct buf *out)
 {
-	const char *p = v.p, *end = p + v.n, *q;
+	const char *p = v.p, *end = v.n == 0 ? p : p + v.n, *q;
 	bool any = false;
 
-	for (; v.p != NULL && p < end; p = q) {
+	for (; p < end; p = q) {
 		for (q = p; q < end && is_token_char((unsigned char)*q);)
 			q++;
 		if (q == p) {

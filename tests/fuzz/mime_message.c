@@ -62,10 +62,10 @@ static void
 well_formed(str s)
 {
 	size_t depth = 0, i = 0, n;
+	char before = ' ', c = ' ';
 
-	while (i < s.n) {
-		char c = s.p[i];
-
+	for (; i < s.n; before = c) {
+		c = s.p[i];
 		FUZZ_TRUE(depth > 0 || i == 0);
 		if (c == '(') {
 			depth++;
@@ -74,7 +74,7 @@ well_formed(str s)
 			FUZZ_TRUE(depth-- > 0);
 			i++;
 		} else if (c == ' ') {
-			FUZZ_TRUE(s.p[i - 1] != ' ' && s.p[i - 1] != '(');
+			FUZZ_TRUE(before != ' ' && before != '(');
 			i++;
 		} else if (c == '"') {
 			for (i++; s.p[i] != '"'; i++) {
