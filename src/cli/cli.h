@@ -75,6 +75,11 @@ void cli_print(void *arg, str line, int fd);
 void
 cli_progress(const char *what, uint64_t done, uint64_t all, uint64_t messages);
 
+/* Takes the flags of serve (--imap ...) into settings; an exit code. */
+int cli_flags(struct cli *c, struct settings *to);
+/* Settings read anew, for SIGHUP; NULL: said why not. */
+struct settings *cli_reload(void *command);
+
 int cmd_serve(struct cli *c);
 int cmd_user(struct cli *c);
 int cmd_alias(struct cli *c);

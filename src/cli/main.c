@@ -122,50 +122,69 @@ absolute(const char *path)
 	return out;
 }
 
-/* Takes the settings from the file and the command line. */
+/* Takes the settings from the file and the command line out of c. */
 static int
-load_settings(struct cli *c)
+load_settings(struct cli *c, struct settings *to)
 {
 	const char *config = cli_option(c, "--config");
 	const char *set;
 	struct buf why = {0};
-	str value;
+	str name, value;
 	enum err e;
 	int code = EX_OK;
 
-	c->settings = settings_new();
-	e = settings_load(c->settings,
+	e = settings_load(to,
 	    config != NULL ? config : "/etc/restante/restante.conf",
 	    config != NULL, &why);
 	while (e == OK && (set = cli_option(c, "--set")) != NULL) {
 		value = str_c(set);
 		if (str_chr(value, '=') == value.n) {
-			buf_f(&why, "--set takes NAME=VALUE");
+			buf_s(&why, "--set takes NAME=VALUE");
 			e = ERR_INVALID;
 			break;
 		}
-		str name = str_cut(&value, '=');
-
-		e = settings_set(c->settings, name, value, S("--set"), &why);
+		name = str_cut(&value, '=');
+		e = settings_set(to, name, value, S("--set"), &why);
 	}
 	if (e != OK)
 		code = cli_fail(c, EX_CONFIG, "%.*s", STR_ARG(buf_str(&why)));
-	else {
-		limits = c->settings->limits;
-		log_setup("restante", c->settings->log_level);
-	}
+	else
+		code = cli_flags(c, to);
 	buf_free(&why);
 	return code;
+}
+
+/* The words of the command line as they were, for a reload. */
+static char **words;
+static int nwords;
+
+struct settings *
+cli_reload(void *command)
+{
+	struct cli c = {.command = command, .argc = nwords};
+	struct settings *s = settings_new();
+
+	c.argv = x_array((size_t)nwords + 1, sizeof(*c.argv));
+	memcpy(c.argv, words, (size_t)nwords * sizeof(*words));
+	if (load_settings(&c, s) != EX_OK)
+		settings_free(&s);
+	x_free(&c.argv);
+	return s;
 }
 
 static int
 run(const struct cli_command *k, int argc, char **argv)
 {
-	struct cli c = {.command = k->name, .argc = argc, .argv = argv};
+	struct cli c = {.command = k->name, .argc = argc};
 	const char *data;
 	char *owned = NULL;
 	int code;
 
+	/* argv is kept whole, and taken apart in a copy. */
+	words = argv;
+	nwords = argc;
+	c.argv = x_array((size_t)argc + 1, sizeof(*c.argv));
+	memcpy(c.argv, argv, (size_t)argc * sizeof(*argv));
 	if (cli_switch(&c, "--help") || cli_switch(&c, "-h"))
 		return help(k);
 	data = cli_option(&c, "--data");
@@ -173,7 +192,10 @@ run(const struct cli_command *k, int argc, char **argv)
 	if (owned == NULL)
 		return cli_fail(&c, EX_USAGE, "where is the data? --data DIR");
 	c.data = owned;
-	code = load_settings(&c);
+	c.settings = settings_new();
+	code = load_settings(&c, c.settings);
+	limits = c.settings->limits;
+	log_setup("restante", c.settings->log_level);
 	if (code == EX_OK)
 		code = k->run(&c);
 	cli_close();

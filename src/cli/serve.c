@@ -21,25 +21,25 @@ static const struct {
     {"--hostname", "hostname"},
 };
 
-/* What the command line says replaces what the file says. */
-static int
-take_flags(struct cli *c)
+int
+cli_flags(struct cli *c, struct settings *to)
 {
 	struct buf why = {0};
 	const char *value;
 	enum err e = OK;
 	int code = EX_OK;
 
-	for (size_t i = 0; i < NELEM(flags) && e == OK; i++) {
+	/* What the command line says replaces what the file says. */
+	for (size_t i = 0; i < NELEM(flags) && strcmp(c->command, "serve") == 0;
+	     i++) {
 		bool first = true;
 
 		while (
 		    e == OK && (value = cli_option(c, flags[i].flag)) != NULL) {
 			if (first)
-				settings_clear(
-				    c->settings, str_c(flags[i].setting));
+				settings_clear(to, str_c(flags[i].setting));
 			first = false;
-			e = settings_set(c->settings, str_c(flags[i].setting),
+			e = settings_set(to, str_c(flags[i].setting),
 			    str_c(value), str_c(flags[i].flag), &why);
 		}
 	}
@@ -52,13 +52,10 @@ take_flags(struct cli *c)
 int
 cmd_serve(struct cli *c)
 {
-	int code = take_flags(c);
-
-	if (code != EX_OK)
-		return code;
 	if (!cli_args(c, 0, 0))
 		return EX_USAGE;
-	return daemon_serve(c->settings, c->data);
+	return daemon_serve(
+	    &c->settings, c->data, cli_reload, (void *)(uintptr_t)c->command);
 }
 
 int
