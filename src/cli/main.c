@@ -163,12 +163,13 @@ cli_reload(void *command)
 {
 	struct cli c = {.command = command, .argc = nwords};
 	struct settings *s = settings_new();
+	char **own;
 
-	c.argv = x_array((size_t)nwords + 1, sizeof(*c.argv));
+	c.argv = own = x_array((size_t)nwords + 1, sizeof(*c.argv));
 	memcpy(c.argv, words, (size_t)nwords * sizeof(*words));
 	if (load_settings(&c, s) != EX_OK)
 		settings_free(&s);
-	x_free(&c.argv);
+	x_free(&own);
 	return s;
 }
 
@@ -177,20 +178,24 @@ run(const struct cli_command *k, int argc, char **argv)
 {
 	struct cli c = {.command = k->name, .argc = argc};
 	const char *data;
-	char *owned = NULL;
+	char *owned = NULL, **own;
 	int code;
 
 	/* argv is kept whole, and taken apart in a copy. */
 	words = argv;
 	nwords = argc;
-	c.argv = x_array((size_t)argc + 1, sizeof(*c.argv));
+	c.argv = own = x_array((size_t)argc + 1, sizeof(*c.argv));
 	memcpy(c.argv, argv, (size_t)argc * sizeof(*argv));
-	if (cli_switch(&c, "--help") || cli_switch(&c, "-h"))
+	if (cli_switch(&c, "--help") || cli_switch(&c, "-h")) {
+		x_free(&own);
 		return help(k);
+	}
 	data = cli_option(&c, "--data");
 	owned = data != NULL ? absolute(data) : data_default();
-	if (owned == NULL)
+	if (owned == NULL) {
+		x_free(&own);
 		return cli_fail(&c, EX_USAGE, "where is the data? --data DIR");
+	}
 	c.data = owned;
 	c.settings = settings_new();
 	code = load_settings(&c, c.settings);
@@ -201,6 +206,7 @@ run(const struct cli_command *k, int argc, char **argv)
 	cli_close();
 	settings_free(&c.settings);
 	x_free(&owned);
+	x_free(&own);
 	if (fflush(stdout) != 0 && code == EX_OK)
 		code = EX_IOERR;
 	return code;
