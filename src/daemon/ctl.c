@@ -5,6 +5,7 @@
  * verb checks its arguments: they come over a socket.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -422,6 +423,27 @@ ctl_check(struct ctl *c)
 	put(c, &b, -1);
 	buf_free(&b);
 	return OK;
+}
+
+static bool
+backup_file(void *arg, const char *name, int fd, uint64_t n)
+{
+	struct ctl *c = arg;
+	struct buf b = {0};
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy < 0)
+		return false;
+	buf_f(&b, "%s %llu", name, (unsigned long long)n);
+	put(c, &b, copy);
+	buf_free(&b);
+	return true;
+}
+
+static enum err
+ctl_backup(struct ctl *c)
+{
+	return say(c, store_backup(c->st, backup_file, c), "backup");
 }
 
 static enum err

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * restante backup, restore, rebuild.
+ *
+ * A backup is the log as far as it was durable at one moment, the accounts
+ * (a copy of auth's database at a later moment: who has mail has a name), and
+ * the certificate. The server names the files and passes descriptors; they
+ * are copied here, so it needs no right to write elsewhere.
+ *
+ * (1) A backup is complete when the file COMPLETE is in it; a folder without
+ *     one is refused by restore.
+ * (2) restore writes only into an empty place.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+struct copying {
+	struct cli *c;
+	const char *to;
+	int code;
+	uint64_t files, bytes;
+};
+
+static char *
+join(const char *dir, str name)
+{
+	struct buf b = {0};
+	char *out;
+
+	buf_f(&b, "%s/%.*s", dir, STR_ARG(name));
+	out = x_cstr(buf_str(&b));
+	buf_free(&b);
+	return out;
+}
+
+/* A name that the server may give: "log/1.seg", nothing that climbs. */
+static bool
+name_ok(str name)
+{
+	size_t slashes = 0;
+
+	if (name.n == 0 || name.n > 200 || name.p[0] == '/' || name.p[0] == '.')
+		return false;
+	for (size_t i = 0; i < name.n; i++) {
+		char ch = name.p[i];
+
+		slashes += ch == '/';
+		if (ch == '/' && i + 1 < name.n && name.p[i + 1] == '.')
+			return false;
+		if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+			(ch >= '0' && ch <= '9') || ch == '.' || ch == '/' ||
+			ch == '-' || ch == '_'))
+			return false;
+	}
+	return slashes <= 1;
+}
+
+/* n bytes of from, made durable at path. */
+static enum err
+copy_file(int from, uint64_t n, const char *path)
+{
+	static char block[1 << 18];
+	enum err e = OK;
+	uint64_t at = 0;
+	ssize_t got;
+	int fd;
+
+	if ((fd = os_open(path, O_WRONLY | O_CREAT | O_EXCL, 0600)) < 0)
+		return err_errno(errno);
+	while (at < n && e == OK) {
+		got = os_pread(
+		    from, block, (size_t)MIN(n - at, sizeof(block)), (off_t)at);
+		if (got <= 0)
+			e = got < 0 ? err_errno(errno) : ERR_CORRUPT;
+		else if (os_write_all(fd, block, (size_t)got) != got)
+			e = err_errno(errno);
+		at += (uint64_t)MAX(got, 0);
+	}
+	if (e == OK && os_fsync(fd) != 0)
+		e = err_errno(errno);
+	os_close(&fd);
+	return e;
+}
+
+/* "NAME LENGTH" with a descriptor. */
+static void
+take_file(void *arg, str line, int fd)
+{
+	struct copying *k = arg;
+	str rest = line, name = str_cut(&rest, ' ');
+	uint64_t n;
+	char *path;
+	enum err e;
+
+	if (fd < 0 || k->code != EX_OK) {
+		if (fd >= 0)
+			os_close(&fd);
+		return;
+	}
+	if (!name_ok(name) || !str_u64(rest, &n)) {
+		k->code = cli_fail(
+		    k->c, EX_SOFTWARE, "the server named a file out of form");
+	} else {
+		path = join(k->to, name);
+		if ((e = copy_file(fd, n, path)) != OK)
+			k->code = cli_fail(k->c, cli_exit(e),
+			    "cannot write %s: %s", path, err_name(e));
+		x_free(&path);
+		k->files++;
+		k->bytes += n;
+	}
+	os_close(&fd);
+}
+
+static bool
+make_dirs(struct cli *c, const char *top, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char *path = join(top, str_c(names[i]));
+		int r = os_mkdir(path, 0700);
+
+		if (r != 0)
+			cli_fail(c, EX_CANTCREAT, "cannot make %s: %s", path,
+			    strerror(errno));
+		x_free(&path);
+		if (r != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	size_t n = 0;
+
+	if (d == NULL)
+		return errno == ENOENT;
+	while ((e = readdir(d)) != NULL)
+		n +=
+		    strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	closedir(d);
+	return n == 0;
+}
+
+/* auth's database: its server, or LMDB's copy, writes into a file of ours. */
+static int
+backup_auth(struct cli *c, const char *to)
+{
+	char *path = join(to, S("auth/secrets.mdb"));
+	int fd, code;
+
+	if ((fd = os_open(path, O_RDWR | O_CREAT | O_EXCL, 0600)) < 0)
+		code = cli_fail(c, EX_CANTCREAT, "cannot make %s: %s", path,
+		    strerror(errno));
+	else
+		code = cli_auth(c, "backup", NULL, 0, fd, false, NULL);
+	if (fd >= 0 && code == EX_OK && os_fsync(fd) != 0)
+		code = cli_fail(
+		    c, EX_IOERR, "cannot write %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		os_close(&fd);
+	x_free(&path);
+	return code;
+}
+
+static int
+sync_dirs(struct cli *c, const char *top, const char *const *names, size_t n)
+{
+	int code = EX_OK;
+
+	for (size_t i = 0; i < n && code == EX_OK; i++) {
+		char *path = join(top, str_c(names[i]));
+
+		if (os_fsync_dir(path) != 0)
+			code = cli_fail(c, EX_IOERR, "cannot flush %s: %s",
+			    path, strerror(errno));
+		x_free(&path);
+	}
+	return code;
+}
+
+static const char *const folders[] = {"", "log", "index", "auth"};
+
+int
+cmd_backup(struct cli *c)
+{
+	struct copying k = {.c = c};
+	char *done;
+	int code;
+
+	if (!cli_args(c, 1, 1))
+		return EX_USAGE;
+	k.to = c->argv[0];
+	if (!is_empty(k.to))
+		return cli_fail(c, EX_CANTCREAT,
+		    "%s is not empty: a backup wants a folder of its own",
+		    k.to);
+	if (!make_dirs(c, k.to, folders, NELEM(folders)))
+		return EX_CANTCREAT;
+	code = cli_mail(c, "backup", NULL, 0, -1, take_file, &k);
+	if (code == EX_OK)
+		code = k.code;
+	if (code == EX_OK)
+		code = backup_auth(c, k.to);
+	if (code == EX_OK)
+		code = sync_dirs(c, k.to, folders, NELEM(folders));
+	if (code == EX_OK) { /* (1) */
+		done = join(k.to, S("COMPLETE"));
+		if (os_spill(done, S("restante backup 1\n"), 0600) != OK)
+			code = cli_fail(c, EX_IOERR, "cannot write %s", done);
+		x_free(&done);
+	}
+	if (code == EX_OK)
+		printf("%llu files, %llu bytes\n", (unsigned long long)k.files,
+		    (unsigned long long)k.bytes);
+	return code;
+}
+
+/* Copies the regular files of one folder of the backup. */
+static int
+restore_folder(struct cli *c, const char *from, const char *folder)
+{
+	char *src = join(from, str_c(folder)),
+	     *dst = join(c->data, str_c(folder));
+	DIR *d = opendir(src);
+	struct dirent *e;
+	struct stat st;
+	int fd, code = EX_OK;
+	enum err err;
+
+	while (d != NULL && code == EX_OK && (e = readdir(d)) != NULL) {
+		char *path;
+
+		if (e->d_name[0] == '.' || strcmp(e->d_name, "COMPLETE") == 0)
+			continue;
+		if ((fd = openat(dirfd(d), e->d_name,
+			 O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) < 0 ||
+		    fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+			if (fd >= 0)
+				os_close(&fd);
+			continue;
+		}
+		path = join(dst, str_c(e->d_name));
+		if ((err = copy_file(fd, (uint64_t)st.st_size, path)) != OK)
+			code = cli_fail(c, cli_exit(err), "cannot write %s: %s",
+			    path, err_name(err));
+		x_free(&path);
+		os_close(&fd);
+	}
+	if (d != NULL)
+		closedir(d);
+	x_free(&src);
+	x_free(&dst);
+	return code;
+}
+
+static void
+progress(void *arg, const char *what, uint64_t done, uint64_t all)
+{
+	(void)arg;
+	cli_progress(what, done, all, 0);
+}
+
+/* Opens the store offline: rebuild from the log, or after a restore. */
+static int
+open_offline(struct cli *c, bool rebuild, bool restored)
+{
+	struct store_opts o = {.dir = c->data,
+	    .no_background = true,
+	    .rebuild = rebuild,
+	    .progress = progress};
+	struct store *st = NULL;
+	struct store_stats s;
+	enum err e;
+
+	mime_charsets_load();
+	if ((e = store_open(&o, &st)) == OK && restored)
+		e = store_restored(st);
+	if (e == ERR_BUSY)
+		return cli_fail(c, EX_TEMPFAIL,
+		    "a server runs on %s: stop it first", c->data);
+	if (e != OK)
+		return cli_fail(c, cli_exit(e),
+		    "the store cannot be opened: %s", err_name(e));
+	store_stats(st, &s);
+	printf("%llu accounts, %llu mailboxes, %llu messages\n",
+	    (unsigned long long)s.accounts, (unsigned long long)s.mailboxes,
+	    (unsigned long long)s.messages);
+	store_close(&st);
+	return EX_OK;
+}
+
+int
+cmd_restore(struct cli *c)
+{
+	char *mark;
+	bool complete;
+	int code = EX_OK;
+
+	if (!cli_args(c, 1, 1))
+		return EX_USAGE;
+	mark = join(c->argv[0], S("COMPLETE"));
+	complete = access(mark, R_OK) == 0;
+	x_free(&mark);
+	if (!complete)
+		return cli_fail(
+		    c, EX_NOINPUT, "%s holds no complete backup", c->argv[0]);
+	if (!is_empty(c->data)) /* (2) */
+		return cli_fail(c, EX_CANTCREAT,
+		    "%s is not empty: move it away first", c->data);
+	if (!make_dirs(c, c->data, folders, NELEM(folders)))
+		return EX_CANTCREAT;
+	for (size_t i = 0; i < NELEM(folders) && code == EX_OK; i++)
+		code = restore_folder(c, c->argv[0], folders[i]);
+	if (code == EX_OK)
+		code = sync_dirs(c, c->data, folders, NELEM(folders));
+	return code == EX_OK ? open_offline(c, false, true) : code;
+}
+
+int
+cmd_rebuild(struct cli *c)
+{
+	if (!cli_args(c, 0, 0))
+		return EX_USAGE;
+	return open_offline(c, true, false);
+}
