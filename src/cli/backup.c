@@ -3,13 +3,12 @@
 /*
  * restante backup, restore, rebuild.
  *
- * A backup is the log as far as it was durable at one moment, the accounts
- * (a copy of auth's database at a later moment: who has mail has a name), and
- * the certificate. The server names the files and passes descriptors; they
- * are copied here, so it needs no right to write elsewhere.
+ * A backup is the accounts (a copy of auth's database) and the log as far as
+ * it was durable at one moment. The server names the files and passes
+ * descriptors; they are copied here, so it needs no right to write elsewhere.
  *
- * (1) A backup is complete when the file COMPLETE is in it; a folder without
- *     one is refused by restore.
+ * (1) A backup is complete when the file FORMAT is in it, which comes last; a
+ *     folder without one is refused by restore.
  * (2) restore writes only into an empty place.
  */
 #include <dirent.h>
@@ -23,7 +22,7 @@
 
 struct copying {
 	struct cli *c;
-	const char *to;
+	int dir;
 	int code;
 	uint64_t files, bytes;
 };
@@ -34,32 +33,12 @@ join(const char *dir, str name)
 	struct buf b = {0};
 	char *out;
 
-	buf_f(&b, "%s/%.*s", dir, STR_ARG(name));
+	buf_str_add(&b, str_c(dir));
+	buf_c(&b, '/');
+	buf_str_add(&b, name);
 	out = x_cstr(buf_str(&b));
 	buf_free(&b);
 	return out;
-}
-
-/* A name that the server may give: "log/1.seg", nothing that climbs. */
-static bool
-name_ok(str name)
-{
-	size_t slashes = 0;
-
-	if (name.n == 0 || name.n > 200 || name.p[0] == '/' || name.p[0] == '.')
-		return false;
-	for (size_t i = 0; i < name.n; i++) {
-		char ch = name.p[i];
-
-		slashes += ch == '/';
-		if (ch == '/' && i + 1 < name.n && name.p[i + 1] == '.')
-			return false;
-		if (!((ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-			(ch >= '0' && ch <= '9') || ch == '.' || ch == '/' ||
-			ch == '-' || ch == '_'))
-			return false;
-	}
-	return slashes <= 1;
 }
 
 /* n bytes of from, made durable at path. */
@@ -104,18 +83,16 @@ take_file(void *arg, str line, int fd)
 			os_close(&fd);
 		return;
 	}
-	if (!name_ok(name) || !str_u64(rest, &n)) {
+	path = x_cstr(name);
+	if (!str_u64(rest, &n))
 		k->code = cli_fail(
 		    k->c, EX_SOFTWARE, "the server named a file out of form");
-	} else {
-		path = join(k->to, name);
-		if ((e = copy_file(fd, n, path)) != OK)
-			k->code = cli_fail(k->c, cli_exit(e),
-			    "cannot write %s: %s", path, err_name(e));
-		x_free(&path);
-		k->files++;
-		k->bytes += n;
-	}
+	else if ((e = store_backup_copy(k->dir, path, fd, n)) != OK)
+		k->code = cli_fail(k->c, cli_exit(e), "cannot write %s: %s",
+		    path, err_name(e));
+	x_free(&path);
+	k->files++;
+	k->bytes += n;
 	os_close(&fd);
 }
 
@@ -194,32 +171,35 @@ static const char *const folders[] = {"", "log", "index", "auth"};
 int
 cmd_backup(struct cli *c)
 {
+	static const char *const mine[] = {"", "auth"};
 	struct copying k = {.c = c};
-	char *done;
+	enum err e;
 	int code;
 
 	if (!cli_args(c, 1, 1))
 		return EX_USAGE;
-	k.to = c->argv[0];
-	if (!is_empty(k.to))
+	if (!is_empty(c->argv[0]))
 		return cli_fail(c, EX_CANTCREAT,
 		    "%s is not empty: a backup wants a folder of its own",
-		    k.to);
-	if (!make_dirs(c, k.to, folders, NELEM(folders)))
+		    c->argv[0]);
+	if (!make_dirs(c, c->argv[0], mine, NELEM(mine)))
 		return EX_CANTCREAT;
+	/* Accounts first: whoever has mail in the copy of the log that is made
+	 * then, and is not in them, was added meanwhile. */
+	if ((code = backup_auth(c, c->argv[0])) != EX_OK ||
+	    (code = sync_dirs(c, c->argv[0], mine, NELEM(mine))) != EX_OK)
+		return code;
+	if ((k.dir = os_open(c->argv[0], O_RDONLY | O_DIRECTORY, 0)) < 0 ||
+	    (e = store_backup_begin(k.dir)) != OK)
+		return cli_fail(
+		    c, EX_CANTCREAT, "cannot write to %s", c->argv[0]);
 	code = cli_mail(c, "backup", NULL, 0, -1, take_file, &k);
 	if (code == EX_OK)
 		code = k.code;
-	if (code == EX_OK)
-		code = backup_auth(c, k.to);
-	if (code == EX_OK)
-		code = sync_dirs(c, k.to, folders, NELEM(folders));
-	if (code == EX_OK) { /* (1) */
-		done = join(k.to, S("COMPLETE"));
-		if (os_spill(done, S("restante backup 1\n"), 0600) != OK)
-			code = cli_fail(c, EX_IOERR, "cannot write %s", done);
-		x_free(&done);
-	}
+	if (code == EX_OK && (e = store_backup_end(k.dir)) != OK) /* (1) */
+		code = cli_fail(c, cli_exit(e), "cannot write to %s: %s",
+		    c->argv[0], err_name(e));
+	os_close(&k.dir);
 	if (code == EX_OK)
 		printf("%llu files, %llu bytes\n", (unsigned long long)k.files,
 		    (unsigned long long)k.bytes);
@@ -241,7 +221,7 @@ restore_folder(struct cli *c, const char *from, const char *folder)
 	while (d != NULL && code == EX_OK && (e = readdir(d)) != NULL) {
 		char *path;
 
-		if (e->d_name[0] == '.' || strcmp(e->d_name, "COMPLETE") == 0)
+		if (e->d_name[0] == '.')
 			continue;
 		if ((fd = openat(dirfd(d), e->d_name,
 			 O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) < 0 ||
@@ -309,7 +289,7 @@ cmd_restore(struct cli *c)
 
 	if (!cli_args(c, 1, 1))
 		return EX_USAGE;
-	mark = join(c->argv[0], S("COMPLETE"));
+	mark = join(c->argv[0], S("FORMAT"));
 	complete = access(mark, R_OK) == 0;
 	x_free(&mark);
 	if (!complete)

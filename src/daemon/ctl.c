@@ -332,74 +332,57 @@ ctl_append(struct ctl *c)
 	return e;
 }
 
-/* A message as a descriptor of its own. */
+/* A batch of items as a descriptor. */
 static enum err
-message_fd(struct view *v, const struct entry *en, int *fd)
+put_batch(struct ctl *c, struct buf *batch)
 {
-	struct source *src = NULL;
-	char *block = NULL;
-	enum err e;
+	struct buf text = {0};
+	int fd;
 
-	if ((e = view_source(v, en, &src)) != OK)
-		return e;
-	if ((*fd = os_memfd("restante-message")) < 0)
-		e = err_errno(errno);
-	block = x_alloc(65536);
-	for (uint64_t at = 0; e == OK && at < src->size;) {
-		size_t n = (size_t)MIN(src->size - at, 65536u);
-
-		if ((e = src->ops->read(src, at, block, n)) == OK &&
-		    os_write_all(*fd, block, n) != (ssize_t)n)
-			e = err_errno(errno);
-		at += n;
+	if (!buf_ok(batch))
+		return ERR_NOMEM;
+	if (batch->n == 0)
+		return OK;
+	if ((fd = os_memfd("restante-export")) < 0)
+		return err_errno(errno);
+	if (os_write_all(fd, batch->p, batch->n) != (ssize_t)batch->n) {
+		os_close(&fd);
+		return ERR_NOMEM;
 	}
-	x_free(&block);
-	source_unref(&src);
-	if (e != OK && *fd >= 0)
-		os_close(fd);
-	return e;
+	buf_u64(&text, batch->n);
+	put(c, &text, fd);
+	buf_free(&text);
+	buf_reset(batch);
+	return OK;
 }
 
 static enum err
-ctl_fetch(struct ctl *c)
+ctl_export(struct ctl *c)
 {
-	struct mailbox_info info;
-	struct view *v = NULL;
-	struct entry en;
-	struct buf b = {0};
-	uint32_t first;
-	str name;
+	struct exporter *ex = NULL;
+	struct import_item item;
+	struct buf batch = {0};
+	bool end = false;
 	enum err e;
-	int fd = -1, sent = 0;
 
-	if (!str_u32(c->arg[3], &first))
-		return say(c, ERR_INVALID, "UID");
-	if ((e = mailbox_name(c->arena, c->arg[2], &name)) != OK ||
-	    (e = mailbox_find(c->acct, c->arena, name, &info)) != OK ||
-	    (e = view_open(c->acct, info.id, true, 0, &v)) != OK)
+	if ((e = exporter_new(c->acct, c->arg[2], &ex)) != OK)
 		return say(c, e, "mailbox");
-	buf_f(&b, "uidvalidity=%u uidnext=%u", view_uidvalidity(v),
-	    view_uidnext(v));
-	put(c, &b, -1);
-	for (uint32_t seq = 1; seq <= view_exists(v) && sent < 100 && e == OK;
-	     seq++) {
-		if (view_uid(v, seq) < first ||
-		    view_entries(v, seq, &en, 1) != 1)
-			continue;
-		if (message_fd(v, &en, &fd) != OK)
-			continue; /* expunged meanwhile */
-		buf_f(&b, "uid=%u date=%lld zone=%d size=%u uidl=", en.uid,
-		    (long long)en.internaldate.sec, en.internaldate.zone_min,
-		    en.size);
-		view_uidl(v, &en, &b);
-		buf_s(&b, " flags=");
-		view_flags(v, &en, &b);
-		put(c, &b, fd);
-		sent++;
+	while (e == OK && (e = exporter_next(ex, &item, &end)) == OK && !end) {
+		ctl_batch_add(&batch, &item);
+		if (batch.n >= (1 << 20))
+			e = put_batch(c, &batch);
 	}
-	view_close(&v);
-	buf_free(&b);
-	return e;
+	if (e == OK)
+		e = put_batch(c, &batch);
+	if (e == OK && exporter_skipped(ex) > 0) {
+		buf_f(c->why,
+		    "%llu messages cannot be read; see restante check --full",
+		    (unsigned long long)exporter_skipped(ex));
+		e = ERR_CORRUPT;
+	}
+	buf_free(&batch);
+	exporter_free(&ex);
+	return c->why->n > 0 ? e : say(c, e, "export");
 }
 
 /* ---- the whole store ---- */
@@ -425,25 +408,22 @@ ctl_check(struct ctl *c)
 	return OK;
 }
 
-static bool
+static enum err
 backup_file(void *arg, const char *name, int fd, uint64_t n)
 {
 	struct ctl *c = arg;
 	struct buf b = {0};
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-	if (copy < 0)
-		return false;
 	buf_f(&b, "%s %llu", name, (unsigned long long)n);
-	put(c, &b, copy);
+	put(c, &b, fd);
 	buf_free(&b);
-	return true;
+	return OK;
 }
 
 static enum err
 ctl_backup(struct ctl *c)
 {
-	return say(c, store_backup(c->st, backup_file, c), "backup");
+	return say(c, store_backup_files(c->st, backup_file, c), "backup");
 }
 
 static enum err
@@ -521,8 +501,9 @@ static const struct verb {
     {"mailbox.rename", 4, 4, true, ctl_mailbox_rename},
     {"deliver", 3, 3, true, ctl_deliver},
     {"append", 2, 2, true, ctl_append},
-    {"fetch", 4, 4, true, ctl_fetch},
+    {"export", 3, 3, true, ctl_export},
     {"check", 0, 1, false, ctl_check},
+    {"backup", 0, 0, false, ctl_backup},
     {"stats", 0, 0, false, ctl_stats},
     {"compact", 0, 0, false, ctl_compact},
     {"expire", 0, 0, false, ctl_expire},

@@ -15,12 +15,14 @@
  *   deliver ID NAME BOX               fd: the message; "" for INBOX
  *   append ID NAME                    fd: a batch (ctl_batch_*); line: how
  *                                     many were new, how many known
- *   fetch ID NAME BOX FIRSTUID        -> lines "uid=N flags=... date=SEC
- * zone=MIN size=N sha=..", each with the message as descriptor, up to 100 check
- * [full]                      a sentence for each fault; last "N faults" stats
- * name=value lines compact                           expire backup -> line
- * "name length", each with a descriptor to copy from remove ID NAME the
- * account's mail is freed
+ *   export ID NAME BOX                -> lines "BYTES", each with a batch of
+ *                                     items as descriptor; "": all
+ *   check [full]                      a sentence for each fault, "N faults"
+ *   stats                             name=value lines
+ *   compact                           expire
+ *   backup                            -> lines "NAME LENGTH", each with a
+ *                                     descriptor to copy from
+ *   remove ID NAME                    the account's mail is freed
  */
 #ifndef DAEMON_CTL_H
 #define DAEMON_CTL_H

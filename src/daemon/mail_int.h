@@ -87,7 +87,7 @@ uint64_t sessions_account(struct mail *m, str name);
 
 /* mail_ctl.c */
 void control_begin(struct mail *m, int fd); /* listening; taken */
-void control_end(struct mail *m); /* no new ones */
-void control_free_all(struct mail *m); /* after the pool has stopped */
+void control_end(struct mail *m);           /* no new ones */
+void control_free_all(struct mail *m);      /* after the pool has stopped */
 
 #endif
