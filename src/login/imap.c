@@ -309,9 +309,9 @@ command(struct conn *c, struct session *s)
 
 	s->refused = false;
 	if (!imap_head_get(buf_str(&s->line), &h)) {
+		/* A word alone is not told back as a tag: it may be a password
+		 * whose literal or exchange was refused. */
 		s->bad++;
-		if (h.tag.n > 0)
-			return answer(c, &h, "BAD A command is missing");
 		out_s(c, "* BAD A line is: tag, space, command\r\n");
 		return NEXT_INPUT;
 	}

@@ -624,7 +624,7 @@ test_log(void **state)
 	log = str_of(text, (size_t)n);
 	assert_true(str_find(log, S("canary1")) == log.n);
 	assert_true(str_find(log, S("AGFubgBjYW5hcnkx")) == log.n);
-	assert_true(str_find(log, S("msg=client id=")) < log.n);
+	assert_true(str_find(log, S("msg=\"client\" id=")) < log.n);
 	while (log.n > 0)
 		assert_true(str_starts(str_cut(&log, '\n'), S("ts=")));
 	close(fd[0]);
