@@ -204,8 +204,10 @@ parse_choice(const char *choice, str v, bool *out)
 	str rest = str_c(choice);
 	str first = str_cut(&rest, ' ');
 
+	if (!str_caseeq(v, rest) && !str_caseeq(v, first))
+		return false;
 	*out = str_caseeq(v, rest);
-	return *out || str_caseeq(v, first);
+	return true;
 }
 
 static bool
@@ -250,8 +252,10 @@ parse_limit(const struct row *r, str v, uint64_t *out)
 	if (!str_u64(v, &n) || n > UINT64_MAX / unit)
 		return false;
 	n *= unit;
+	if (n < r->lo || n > r->hi)
+		return false;
 	*out = n;
-	return n >= r->lo && n <= r->hi;
+	return true;
 }
 
 static bool
