@@ -4,14 +4,15 @@
  * DATA/auth/secrets.mdb: LMDB, one table, keys of a kind byte and a name
  * or number, values of a body and its checksum.
  *
- * (1) LMDB syncs every commit; the folder is flushed when the file was
- *     made. Never WRITEMAP, NOSYNC, DUPSORT.
- * (2) A value is body, then XXH3-64 of the body seeded by the key's: wrong
- *     bytes, or right ones under another key, are never taken for secrets.
- * (3) The counts of enabled accounts and of those with SCRAM keys change
- *     with the commit that changes the accounts.
- * (4) After a failed write or flush nothing more is written: what the disk
- *     holds is found out by the next process.
+ * (1) LMDB syncs every commit; the folder is flushed at each start. Never
+ * WRITEMAP, NOSYNC, DUPSORT. (2) A value is body, then XXH3-64 of the body
+ * seeded by the key's: wrong bytes, or right ones under another key, are never
+ * taken for secrets. (3) The counts of enabled accounts and of those with SCRAM
+ * keys change with the commit that changes the accounts. (4) After a failed
+ * write or flush nothing more is written: what the disk holds is found out by
+ * the next process. (5) LMDB writes the two heads of a new file without a flush
+ * between, and opens none whose heads are torn. So the file is made, and
+ * flushed, under another name.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -423,9 +424,9 @@ count_one(void *arg, str key, str v)
 	return true;
 }
 
-/* A new database gets its version and secret; *made says so. */
+/* A new database gets its version and secret. */
 static enum err
-db_init(struct auth *a, bool *made)
+db_init(struct auth *a)
 {
 	struct tx x;
 	uint64_t next;
@@ -436,7 +437,6 @@ db_init(struct auth *a, bool *made)
 		return e;
 	e = format_get(&x, &next);
 	if (e == ERR_NOTFOUND) {
-		*made = true;
 		os_random(a->secret, sizeof(a->secret));
 		if ((e = format_put(&x, 1)) == OK)
 			e = rec_put(&x, REC_SECRET, STR_NONE,
@@ -456,16 +456,48 @@ db_init(struct auth *a, bool *made)
 	return e;
 }
 
+/* (5): made under another name, and whole on disk before it has its own. */
+static enum err
+db_make(const char *dir, const char *path)
+{
+	struct buf fresh = {0};
+	MDB_env *env = NULL;
+	enum err e;
+
+	buf_f(&fresh, "%s/secrets.new", dir);
+	buf_c(&fresh, '\0');
+	/* What an earlier start has left is of no use. */
+	if (os_unlink(fresh.p) != 0 && errno != ENOENT) {
+		e = err_errno(errno);
+		goto out;
+	}
+	if ((e = db_err(mdb_env_create(&env), "create")) != OK ||
+	    (e = db_err(mdb_env_open(env, fresh.p,
+			    MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600),
+		 "make")) != OK ||
+	    (e = db_err(mdb_env_sync(env, 1), "sync")) != OK)
+		goto out;
+	if (os_rename(fresh.p, path) != 0)
+		e = err_errno(errno);
+out:
+	if (env != NULL)
+		mdb_env_close(env);
+	buf_free(&fresh);
+	return e;
+}
+
 static enum err
 db_open(struct auth *a, const char *dir)
 {
 	struct buf path = {0};
+	struct stat st;
 	MDB_txn *t = NULL;
-	bool made = false;
 	enum err e;
 
 	buf_f(&path, "%s/secrets.mdb", dir);
 	buf_c(&path, '\0');
+	if (stat(path.p, &st) != 0 && (e = db_make(dir, path.p)) != OK)
+		goto out;
 	if ((e = db_err(mdb_env_create(&a->env), "create")) != OK ||
 	    (e = db_err(mdb_env_set_mapsize(a->env, MAP_BYTES), "map")) != OK ||
 	    (e = db_err(mdb_env_open(a->env, path.p,
@@ -479,10 +511,11 @@ db_open(struct auth *a, const char *dir)
 		goto out;
 	}
 	if ((e = db_err(mdb_txn_commit(t), "commit")) != OK ||
-	    (e = db_init(a, &made)) != OK)
+	    (e = db_init(a)) != OK)
 		goto out;
-	/* (1) The names of the files, too, must outlive a power cut. */
-	if (made && os_fsync_dir(dir) != 0)
+	/* (1) The names of the files, too, must outlive a power cut; also
+	 * those that a start has made that was then killed. */
+	if (os_fsync_dir(dir) != 0)
 		e = err_errno(errno);
 out:
 	buf_free(&path);
