@@ -163,15 +163,6 @@ mime_b64_end(struct b64 *d, struct buf *out)
 	buf_add(out, two, (size_t)(o - two));
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* One line without its line end; true when it ends in a soft line break. */
 static bool
 qp_line(const char *p, const char *end, bool q, struct buf *out)
@@ -187,8 +178,10 @@ qp_line(const char *p, const char *end, bool q, struct buf *out)
 			return false;
 		if (eq + 1 == end && !q)
 			return true;
-		if (end - eq >= 3 && hex(eq[1]) >= 0 && hex(eq[2]) >= 0) {
-			buf_c(out, (char)(hex(eq[1]) << 4 | hex(eq[2])));
+		if (end - eq >= 3 && hex_digit(eq[1]) >= 0 &&
+		    hex_digit(eq[2]) >= 0) {
+			buf_c(out,
+			    (char)(hex_digit(eq[1]) << 4 | hex_digit(eq[2])));
 			p = eq + 3;
 		} else {
 			buf_c(out, '=');

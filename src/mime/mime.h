@@ -173,10 +173,12 @@ enum err mime_params(struct arena *a, str value, str *type, struct param **v,
 void mime_base_subject(str subject, struct buf *out, bool *reply);
 
 /* Decodes a body with its transfer encoding, lenient, appended to out
- * (BINARY[...], RFC 3516). *unknown: the encoding is not known. */
+ * (BINARY[...], RFC 3516). CTE_UNKNOWN: as it stands; whoever must not send
+ * that (UNKNOWN-CTE) looks at the encoding first. ERR_NOMEM. */
 enum err mime_decode(str body, enum cte e, struct buf *out) MUST_CHECK;
 /* For a base64 body: true when encoding the decoded bytes again in lines of
- * *line characters with CR LF gives exactly the body. */
+ * *line characters with CR LF gives exactly the body (with the final line
+ * end when the body ends in CR LF). */
 bool mime_base64_exact(str body, struct buf *decoded, uint32_t *line);
 /* The inverse: lines of line characters, each with CR LF, final line end only
  * when tail is set. Vectorisable: no branch per byte. */

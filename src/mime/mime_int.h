@@ -107,6 +107,15 @@ lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? (char)(c | 32) : c;
 }
+/* 0..15, or -1. */
+static inline int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 /* Steps over a comment that opens at p: behind its end, or end. */
 const char *mime_skip_comment(const char *p, const char *end);
 /* White space and comments. */

@@ -205,25 +205,16 @@ by_name(const void *a, const void *b)
 	return x->place < y->place ? -1 : x->place > y->place;
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void
 percent_decode(str s, struct buf *out)
 {
 	size_t i;
 
 	for (i = 0; i < s.n; i++) {
-		if (s.p[i] == '%' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 &&
-		    hex(s.p[i + 2]) >= 0) {
-			buf_c(out,
-			    (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2])));
+		if (s.p[i] == '%' && i + 2 < s.n &&
+		    hex_digit(s.p[i + 1]) >= 0 && hex_digit(s.p[i + 2]) >= 0) {
+			buf_c(out, (char)(hex_digit(s.p[i + 1]) << 4 |
+					  hex_digit(s.p[i + 2])));
 			i += 2;
 		} else {
 			buf_c(out, s.p[i]);

@@ -118,6 +118,43 @@ def tree_of(parts):
     return nodes[0]
 
 
+def whole_tree(parts):
+    """The same with what was invented; beyond a bound is a plain leaf."""
+    nodes = []
+    for i, (parent, type_, sub, kind, *_) in enumerate(parts):
+        name = (type_ + '/' + sub).lower()
+        if kind == 0 and (name.startswith('multipart/') or
+                          name in ('message/rfc822', 'message/global')):
+            name = 'application/octet-stream'
+        node = [name] if kind in (2, 3) else name
+        nodes.append(node)
+        if parent >= 0:
+            nodes[parent].append(node)
+    return nodes[0]
+
+
+def body_tree(root):
+    """A BODYSTRUCTURE as such a tree, without recursion."""
+    top = []
+    todo = [(root, top)]
+    while todo:
+        body, into = todo.pop()
+        if isinstance(body[0], list):
+            n = next(i for i, x in enumerate(body) if isinstance(x, str))
+            node = ['multipart/' + body[n]]
+            into.append(node)
+            todo.extend((b, node) for b in reversed(body[:n]))
+            continue
+        name = body[0] + '/' + body[1]
+        if name in ('message/rfc822', 'message/global'):
+            node = [name]
+            into.append(node)
+            todo.append((body[8], node))
+        else:
+            into.append(name)
+    return top[0]
+
+
 def leaves_of(parts):
     return [[(p[1] + '/' + p[2]).lower(), p[5], p[6]]
             for p in parts if p[3] in (0, 1) and not p[4]]
@@ -140,6 +177,11 @@ def compare(fact, got, message):
             diff.append((what, want, have))
 
     check('size', fact['rfc822_size'], got['size'])
+    # What a client reads out of BODYSTRUCTURE is the tree (R58).
+    envelope = parse(got['envelope'])[0]
+    check('envelope items', 10, len(envelope))
+    check('BODYSTRUCTURE', whole_tree(got['parts']),
+          body_tree(parse(got['bodystructure'])[0]))
     if 'tree' in fact:
         tree = tree_of(got['parts'])
         check('tree', fact['tree'], tree)
