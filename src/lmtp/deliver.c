@@ -120,17 +120,13 @@ prefix(struct conn *c, struct session *s, const struct rcpt *r, str id)
 static bool
 prefixes(struct conn *c, struct session *s)
 {
-	struct buf id = {0};
 	uint8_t random[8];
 
 	os_random(random, sizeof(random));
-	hex_put(&id, str_of(random, sizeof(random)));
+	buf_reset(&s->id);
+	hex_put(&s->id, str_of(random, sizeof(random)));
 	for (size_t i = 0; i < s->nok; i++)
-		s->v[i].prefix = prefix(c, s, &s->v[i], buf_str(&id));
-	log_info("message", KV_S("id", buf_str(&id)),
-	    KV_S("from", s->mail.from.path), KV_N("size", s->message.n),
-	    KV_N("recipients", s->nok));
-	buf_free(&id);
+		s->v[i].prefix = prefix(c, s, &s->v[i], buf_str(&s->id));
 	return !arena_failed(s->a);
 }
 
@@ -218,11 +214,11 @@ lmtp_delivered(struct conn *c, struct session *s, struct msg *m)
 		enum err e = v[i] < ERR_MAX ? (enum err)v[i] : ERR_INVALID;
 		struct rcpt *r = &s->v[s->answered++];
 
-		if (e == OK)
-			log_info("delivered", KV_S("to", r->path));
-		else
-			log_warn(
-			    "not delivered", KV_S("to", r->path), KV_ERR(e));
+		log_at(e == OK ? LOG_INFO : LOG_WARN,
+		    e == OK ? "delivered" : "not delivered",
+		    KV_S("id", buf_str(&s->id)),
+		    KV_S("from", s->mail.from.path), KV_S("to", r->path),
+		    KV_N("size", s->message.n), KV_ERR(e));
 		say(c, r, result_reply(e));
 	}
 	if (s->sent < s->nok)

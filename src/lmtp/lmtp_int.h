@@ -76,6 +76,7 @@ struct session {
 	uint32_t mail_epoch;
 	str message;
 	struct buf summary;
+	struct buf id; /* for Received and the log */
 	struct stamp arrival;
 };
 

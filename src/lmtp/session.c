@@ -216,6 +216,7 @@ lmtp_reset(struct session *s)
 {
 	data_free(&s->data);
 	buf_free(&s->summary);
+	buf_free(&s->id);
 	s->message = STR_NONE;
 	s->v = NULL;
 	s->nok = s->told = s->n = s->cap = 0;
