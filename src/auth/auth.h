@@ -29,12 +29,12 @@ struct auth;
 
 /* What the settings say; copied. */
 struct auth_conf {
-	str domains;	   /* names, separated by spaces or commas; the domains
-			      whose recipients and logins are also tried as
-			      the bare local part. Empty: any domain */
-	bool scram_sha1;   /* scram_keys: what new passwords get */
+	str domains;     /* names, separated by spaces or commas; the domains
+			    whose recipients and logins are also tried as
+			    the bare local part. Empty: any domain */
+	bool scram_sha1; /* scram_keys: what new passwords get */
 	bool scram_sha256;
-	bool external;	   /* tls_client_ca is set: EXTERNAL is served */
+	bool external; /* tls_client_ca is set: EXTERNAL is served */
 };
 
 /* ---- names ---- */
@@ -47,7 +47,8 @@ enum err auth_name(struct buf *out, str typed) MUST_CHECK;
 
 /* dir: DATA/auth; made when missing. conf NULL: SCRAM-SHA-256 keys, any
  * domain. ERR_BUSY: another process has it open. */
-enum err auth_open(struct auth **out, const char *dir, const struct auth_conf *conf) MUST_CHECK;
+enum err auth_open(struct auth **out, const char *dir,
+    const struct auth_conf *conf) MUST_CHECK;
 void auth_close(struct auth **a);
 void auth_configure(struct auth *a, const struct auth_conf *conf);
 
@@ -55,8 +56,8 @@ struct auth_user {
 	uint64_t id;
 	str name;
 	bool disabled;
-	str scheme;	   /* "yescrypt", "SSHA256", ...; "" without a hash */
-	bool scram_sha1;   /* has such keys */
+	str scheme;      /* "yescrypt", "SSHA256", ...; "" without a hash */
+	bool scram_sha1; /* has such keys */
 	bool scram_sha256;
 	int64_t created_s; /* seconds since 1970 */
 	int64_t changed_s; /* of the password */
@@ -64,15 +65,18 @@ struct auth_user {
 
 /* Names are taken as typed. ERR_INVALID: no name, or no usable password;
  * ERR_EXISTS: the name is an account's or an alias's; ERR_NOTFOUND. */
-enum err auth_user_add(struct auth *a, str name, str password, uint64_t *id) MUST_CHECK;
+enum err
+auth_user_add(struct auth *a, str name, str password, uint64_t *id) MUST_CHECK;
 enum err auth_user_passwd(struct auth *a, str name, str password) MUST_CHECK;
 enum err auth_user_enable(struct auth *a, str name, bool enable) MUST_CHECK;
 /* Also its aliases go. Mail is told at once, or when it next starts. */
 enum err auth_user_remove(struct auth *a, str name, uint64_t *id) MUST_CHECK;
 /* u->name and u->scheme are slices of mem. */
-enum err auth_user_get(struct auth *a, str name, struct buf *mem, struct auth_user *u) MUST_CHECK;
+enum err auth_user_get(
+    struct auth *a, str name, struct buf *mem, struct auth_user *u) MUST_CHECK;
 /* All, sorted by name's bytes; slices hold during the call of fn. */
-enum err auth_user_each(struct auth *a, void (*fn)(void *arg, const struct auth_user *u), void *arg) MUST_CHECK;
+enum err auth_user_each(struct auth *a,
+    void (*fn)(void *arg, const struct auth_user *u), void *arg) MUST_CHECK;
 
 /* A passwd file: name:hash[:...] a line, the hash with a {SCHEME} prefix or
  * as crypt(3) makes it; # comments. In one transaction: good lines become
@@ -81,13 +85,16 @@ enum err auth_user_each(struct auth *a, void (*fn)(void *arg, const struct auth_
 struct auth_import {
 	uint32_t added, replaced, refused;
 };
-enum err auth_user_import(struct auth *a, str file, void (*refused)(void *arg, uint32_t line, const char *why), void *arg, struct auth_import *n) MUST_CHECK;
+enum err auth_user_import(struct auth *a, str file,
+    void (*refused)(void *arg, uint32_t line, const char *why), void *arg,
+    struct auth_import *n) MUST_CHECK;
 
 /* An alias is another address of one account. ERR_NOTFOUND: no such
  * account or alias. */
 enum err auth_alias_add(struct auth *a, str alias, str name) MUST_CHECK;
 enum err auth_alias_remove(struct auth *a, str alias) MUST_CHECK;
-enum err auth_alias_each(struct auth *a, void (*fn)(void *arg, str alias, str name), void *arg) MUST_CHECK;
+enum err auth_alias_each(struct auth *a,
+    void (*fn)(void *arg, str alias, str name), void *arg) MUST_CHECK;
 
 /* Who a recipient is: the full address, an alias, both without +detail,
  * then the bare local part if its domain is ours. *fail is 0 when found. */
@@ -96,10 +103,12 @@ struct auth_recipient {
 	str name;   /* of the account; slices of mem */
 	str detail; /* what stood after the + */
 };
-enum err auth_recipient(struct auth *a, str address, struct buf *mem, struct auth_recipient *r, enum rcpt_fail *fail) MUST_CHECK;
+enum err auth_recipient(struct auth *a, str address, struct buf *mem,
+    struct auth_recipient *r, enum rcpt_fail *fail) MUST_CHECK;
 /* A plaintext password, without throttle or cache. ERR_AUTH: wrong name or
  * password, or disabled. */
-enum err auth_check(struct auth *a, str name, str password, uint64_t *id) MUST_CHECK;
+enum err
+auth_check(struct auth *a, str name, str password, uint64_t *id) MUST_CHECK;
 
 /* ---- the command line ---- */
 
@@ -121,15 +130,17 @@ enum err auth_check(struct auth *a, str name, str password, uint64_t *id) MUST_C
  * refused". user.postfix: "ADDRESS OK", a map for relay_recipient_maps; an
  * account or alias without a domain comes once for each of domains.
  * ERR_BUSY: a server runs but does not listen. conf is used offline only. */
-enum err auth_command(const char *data, const struct auth_conf *conf, str verb, const str *arg, size_t n, int fd, void (*line)(void *arg, str line), void *ctx, struct buf *why) MUST_CHECK;
+enum err auth_command(const char *data, const struct auth_conf *conf, str verb,
+    const str *arg, size_t n, int fd, void (*line)(void *arg, str line),
+    void *ctx, struct buf *why) MUST_CHECK;
 
 /* ---- the auth process ---- */
 
 struct auth_env {
 	struct chan *supervisor; /* MSG_SETTINGS, MSG_PEER, MSG_STOP; auth
 				    sends MSG_READY */
-	int control; /* listening, DATA/run/auth.sock; -1: none. Taken */
-	int dovecot; /* listening, setting auth_socket; -1: none. Taken */
+	int control;      /* listening, DATA/run/auth.sock; -1: none. Taken */
+	int dovecot;      /* listening, setting auth_socket; -1: none. Taken */
 	unsigned threads; /* that hash; 0: cores - 1, at least 1 */
 	/* Decodes MSG_SETTINGS (and sets limits); false: malformed. The
 	 * slices of conf must hold until the next call. */

@@ -469,22 +469,13 @@ dovecot_ready(struct server *s, struct watch *w, uint32_t events)
 }
 
 void
-dovecot_accept(struct server *s, struct watch *w, uint32_t events)
+dovecot_add(struct server *s, int fd)
 {
-	struct os_addr from;
-	struct dovecot *d;
-	int fd;
+	struct dovecot *d = x_alloc(sizeof(*d));
 
-	if ((fd = os_accept(w->fd, &from)) < 0)
-		return;
-	if (s->ndovecots >= DOVECOTS_MAX) {
-		log_warn("too many connections for authentication");
-		os_close(&fd);
-		return;
-	}
-	d = x_alloc(sizeof(*d));
 	d->w.ready = dovecot_ready;
 	d->w.free = dovecot_free;
+	d->w.fd = fd;
 	if (watch_add(s, &d->w, fd, EPOLLIN) != OK) {
 		dovecot_free(s, &d->w);
 		return;
@@ -495,6 +486,22 @@ dovecot_accept(struct server *s, struct watch *w, uint32_t events)
 	s->dovecots = d;
 	s->ndovecots++;
 	greet(s, d);
+}
+
+void
+dovecot_accept(struct server *s, struct watch *w, uint32_t events)
+{
+	struct os_addr from;
+	int fd;
+
+	if ((fd = os_accept(w->fd, &from)) < 0)
+		return;
+	if (s->ndovecots < DOVECOTS_MAX) {
+		dovecot_add(s, fd);
+		return;
+	}
+	log_warn("too many connections for authentication");
+	os_close(&fd);
 }
 
 void

@@ -92,7 +92,11 @@ struct server {
 	struct buf forget;   /* u64 each: what mail is still to be told */
 };
 
-/* server.c */
+/* server.c. auth_serve is open, run, close. */
+enum err server_open(
+    struct server *s, struct auth *a, const struct auth_env *env) MUST_CHECK;
+void server_turn(struct server *s, int most_ms); /* one round of events */
+void server_close(struct server *s);
 enum err watch_add(
     struct server *s, struct watch *w, int fd, uint32_t events) MUST_CHECK;
 void watch_set(struct server *s, struct watch *w, uint32_t events);
@@ -120,6 +124,7 @@ void control_accept(struct server *s, struct watch *w, uint32_t events);
 void controls_end(struct server *s);
 /* dovecot.c */
 void dovecot_accept(struct server *s, struct watch *w, uint32_t events);
+void dovecot_add(struct server *s, int fd); /* takes fd: one connection */
 void dovecots_end(struct server *s);
 
 #endif

@@ -624,7 +624,7 @@ listener(struct server *s, struct watch *w, int fd,
 	return fd < 0 ? OK : watch_add(s, w, fd, EPOLLIN);
 }
 
-static enum err
+enum err
 server_open(struct server *s, struct auth *a, const struct auth_env *env)
 {
 	struct msg m;
@@ -657,34 +657,35 @@ server_open(struct server *s, struct auth *a, const struct auth_env *env)
 	return chan_send(env->supervisor, &m);
 }
 
-static void
-server_run(struct server *s)
+void
+server_turn(struct server *s, int most_ms)
 {
 	struct epoll_event ev[EVENTS];
 	struct watch *w;
-	int n;
+	int n, ms;
 
-	while (!s->stop) {
-		flush_peers(s);
-		n = epoll_wait(s->ep, ev, EVENTS, attempts_due(s));
-		if (n < 0 && errno != EINTR) {
-			log_error("epoll_wait", KV_ERRNO(errno));
-			return;
-		}
-		for (int i = 0; i < n; i++) {
-			w = ev[i].data.ptr;
-			if (!w->dead)
-				w->ready(s, w, ev[i].events);
-		}
-		bury(s);
-		/* A process that cannot write ends; the next one reads what
-		 * the disk has. */
-		if (auth_broken(s->a))
-			return;
+	flush_peers(s);
+	ms = attempts_due(s);
+	if (most_ms >= 0 && (ms < 0 || ms > most_ms))
+		ms = most_ms;
+	n = epoll_wait(s->ep, ev, EVENTS, ms);
+	if (n < 0 && errno != EINTR) {
+		log_error("epoll_wait", KV_ERRNO(errno));
+		s->stop = true;
 	}
+	for (int i = 0; i < n; i++) {
+		w = ev[i].data.ptr;
+		if (!w->dead)
+			w->ready(s, w, ev[i].events);
+	}
+	bury(s);
+	/* A process that cannot write ends; the next one reads what the
+	 * disk has. */
+	if (auth_broken(s->a))
+		s->stop = true;
 }
 
-static void
+void
 server_close(struct server *s)
 {
 	struct peer *p;
@@ -716,7 +717,8 @@ auth_serve(struct auth *a, const struct auth_env *env)
 	enum err e;
 
 	if ((e = server_open(&s, a, env)) == OK)
-		server_run(&s);
+		while (!s.stop)
+			server_turn(&s, -1);
 	if (e == OK && auth_broken(a))
 		e = ERR_IO;
 	server_close(&s);

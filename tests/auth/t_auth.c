@@ -46,7 +46,7 @@ main(void)
 	signal(SIGPIPE, SIG_IGN);
 	limits_default(&limits);
 	log_setup("t_auth", LOG_ERROR);
-	failed = t_name() + t_schemes() + t_users() + t_lookup() +
+	failed = t_boxed() + t_name() + t_schemes() + t_users() + t_lookup() +
 		 t_throttle() + t_sasl() + t_server() + t_dovecot();
 	nftw(work, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return failed == 0 ? 0 : 1;

@@ -14,6 +14,7 @@ extern char work[64];
 struct auth *fresh(const char *name, const struct auth_conf *conf);
 const char *in_work(const char *name);
 
+int t_boxed(void);
 int t_dovecot(void);
 int t_lookup(void);
 int t_name(void);

@@ -3,7 +3,7 @@
 /* See t_rig.h. */
 #include "t_rig.h"
 
-#include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct auth_conf rig_conf;
@@ -12,6 +12,14 @@ static bool
 settings(void *arg, str encoded, struct auth_conf *conf)
 {
 	*conf = rig_conf;
+	/* Limits belong to the serving thread. */
+	if (str_starts(encoded, S("delay="))) {
+		uint64_t ms = 0;
+		if (!str_u64(str_from(encoded, 6), &ms))
+			return false;
+		limits.auth_delay_ms = limits.auth_delay_max_ms = ms;
+		return true;
+	}
 	conf->domains = encoded;
 	return !str_eq(encoded, S("?"));
 }
@@ -23,6 +31,20 @@ serve(void *arg)
 
 	r->result = auth_serve(r->a, &r->env);
 	return NULL;
+}
+
+/* The same in a process of its own, in its box. */
+static void
+boxed(struct rig *r, const char *dir)
+{
+	struct os_box_opts o = {.dir = dir, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	int abi = 0;
+
+	if (auth_open(&r->a, dir, &rig_conf) != OK)
+		_exit(10);
+	if (os_box_enter(BOX_AUTH, &o, &abi) != OK)
+		_exit(11);
+	_exit(auth_serve(r->a, &r->env) == OK ? 0 : 12);
 }
 
 static int
@@ -69,11 +91,13 @@ void
 rig_start(struct rig *r, const char *name, const struct auth_conf *conf,
     void (*fill)(struct auth *a))
 {
+	bool box = r->box;
 	char path[128];
 	struct msg m;
 	int far;
 
 	memset(r, 0, sizeof(*r));
+	r->box = box;
 	rig_conf = *conf;
 	snprintf(r->data, sizeof(r->data), "%s/%s", work, name);
 	assert_int_equal(os_mkdir(r->data, 0700), 0);
@@ -83,16 +107,26 @@ rig_start(struct rig *r, const char *name, const struct auth_conf *conf,
 	r->env.control = listener(path, true);
 	snprintf(path, sizeof(path), "%s/run/dovecot.sock", r->data);
 	r->env.dovecot = listener(path, false);
-	snprintf(path, sizeof(path), "%s/auth", r->data);
-	assert_int_equal(auth_open(&r->a, path, conf), OK);
-	if (fill != NULL)
-		fill(r->a);
 	r->sup = pair(&far);
 	r->sup_far = chan_new(far);
 	r->env.supervisor = r->sup_far;
 	r->env.threads = 2;
 	r->env.settings = settings;
-	assert_int_equal(pthread_create(&r->thread, NULL, serve, r), 0);
+	snprintf(path, sizeof(path), "%s/auth", r->data);
+	assert_int_equal(auth_open(&r->a, path, conf), OK);
+	if (fill != NULL)
+		fill(r->a);
+	if (box) {
+		auth_close(&r->a);
+		if ((r->child = fork()) == 0)
+			boxed(r, path);
+		assert_true(r->child > 0);
+		chan_free(&r->sup_far);
+		os_close(&r->env.control);
+		os_close(&r->env.dovecot);
+	} else {
+		assert_int_equal(pthread_create(&r->thread, NULL, serve, r), 0);
+	}
 	rig_get(r->sup, MSG_READY, &m);
 	msg_free(&m);
 	r->mail = rig_peer(r, PROC_MAIL, 0);
@@ -107,8 +141,14 @@ rig_stop(struct rig *r)
 
 	msg_new(&m, MSG_STOP);
 	(void)chan_send(r->sup, &m);
-	pthread_join(r->thread, NULL);
-	assert_int_equal(r->result, OK);
+	if (r->box) {
+		int status = -1;
+		assert_int_equal(waitpid(r->child, &status, 0), r->child);
+		assert_int_equal(status, 0);
+	} else {
+		pthread_join(r->thread, NULL);
+		assert_int_equal(r->result, OK);
+	}
 	chan_free(&r->sup);
 	chan_free(&r->sup_far);
 	chan_free(&r->front);

@@ -7,6 +7,8 @@
 #include "t_auth.h"
 
 struct rig {
+	bool box; /* set before rig_start: a process in its box */
+	pid_t child;
 	pthread_t thread;
 	struct auth *a;
 	struct auth_env env;

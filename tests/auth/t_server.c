@@ -202,53 +202,6 @@ test_crowd(void **state)
 	chan_free(&bad);
 }
 
-/* R35: the answer is late, and no thread waits with it. R43 beside. */
-static void
-test_late(void **state)
-{
-	int64_t t;
-
-	limits.auth_delay_ms = limits.auth_delay_max_ms = 400;
-	t = os_mono_ms();
-	login(1, "", S("late\0wrong-canary"));
-	login(2, "", S("ann\0pencil-canary"));
-	expect_done(r.front, 2, "ann");
-	assert_true(os_mono_ms() - t < 390);
-	expect_failed(r.front, 1, AUTH_WRONG);
-	assert_true(os_mono_ms() - t >= 400);
-	limits.auth_delay_ms = 5;
-	limits.auth_delay_max_ms = 5;
-}
-
-static void
-test_throttled(void **state)
-{
-	str a = S("\xcb\x00\x71\x01"), wrong = S("bob\0x");
-	str right = S("ann\0pencil-canary");
-
-	for (uint64_t i = 0; i < limits.auth_failures_per_minute; i++) {
-		rig_login(r.front, i, "", &wrong, a, STR_NONE);
-		expect_failed(r.front, i, AUTH_WRONG);
-	}
-	rig_login(r.front, 1, "", &right, a, STR_NONE);
-	expect_failed(r.front, 1, AUTH_THROTTLED);
-	rig_login(r.front, 1, "", &right, S("\xcb\x00\x71\x02"), STR_NONE);
-	expect_done(r.front, 1, "ann");
-}
-
-static void
-mechs_are(const char *clear, const char *tls)
-{
-	struct msg m;
-
-	assert_int_equal(chan_wait(r.front, &m, 20000), OK);
-	assert_int_equal(m.type, MSG_AUTH_MECHS);
-	assert_str(msg_get_str(&m), str_c(clear));
-	assert_str(msg_get_str(&m), str_c(tls));
-	assert_true(msg_end(&m));
-	msg_free(&m);
-}
-
 /* ---- the command line ---- */
 
 struct lines {
@@ -285,6 +238,64 @@ command(
 	buf_free(&out.b);
 	buf_free(&why);
 	return e;
+}
+
+static void
+delay(const char *setting)
+{
+	struct msg m;
+
+	msg_new(&m, MSG_SETTINGS);
+	msg_str(&m, str_c(setting));
+	assert_int_equal(chan_send(r.sup, &m), OK);
+	/* Once this is answered, the settings have been read. */
+	assert_int_equal(command("user.id", "ann", NULL, -1, "1 ann\n"), OK);
+}
+
+/* R35: the answer is late, and no thread waits with it. R43 beside. */
+static void
+test_late(void **state)
+{
+	int64_t t;
+
+	delay("delay=400");
+	t = os_mono_ms();
+	login(1, "", S("late\0wrong-canary"));
+	login(2, "", S("ann\0pencil-canary"));
+	expect_done(r.front, 2, "ann");
+	assert_true(os_mono_ms() - t < 390);
+	expect_failed(r.front, 1, AUTH_WRONG);
+	assert_true(os_mono_ms() - t >= 400);
+	delay("delay=5");
+}
+
+static void
+test_throttled(void **state)
+{
+	str a = S("\xcb\x00\x71\x01"), wrong = S("bob\0x");
+	str right = S("ann\0pencil-canary");
+
+	for (uint64_t i = 0; i < limits.auth_failures_per_minute; i++) {
+		rig_login(r.front, i, "", &wrong, a, STR_NONE);
+		expect_failed(r.front, i, AUTH_WRONG);
+	}
+	rig_login(r.front, 1, "", &right, a, STR_NONE);
+	expect_failed(r.front, 1, AUTH_THROTTLED);
+	rig_login(r.front, 1, "", &right, S("\xcb\x00\x71\x02"), STR_NONE);
+	expect_done(r.front, 1, "ann");
+}
+
+static void
+mechs_are(const char *clear, const char *tls)
+{
+	struct msg m;
+
+	assert_int_equal(chan_wait(r.front, &m, 20000), OK);
+	assert_int_equal(m.type, MSG_AUTH_MECHS);
+	assert_str(msg_get_str(&m), str_c(clear));
+	assert_str(msg_get_str(&m), str_c(tls));
+	assert_true(msg_end(&m));
+	msg_free(&m);
 }
 
 /* Announced when the last account has its keys, withdrawn when one comes
@@ -591,10 +602,60 @@ static int
 teardown(void **state)
 {
 	rig_stop(&r);
+	limits_default(&limits);
 	log_setup("t_auth", LOG_ERROR);
 	log_fd(2);
 	os_close(&logged);
 	return 0;
+}
+
+/* R88: in its box it still does all of its work. */
+static void
+test_boxed(void **state)
+{
+	struct msg m;
+
+	login(1, "", S("ann\0pencil-canary"));
+	expect_done(r.front, 1, "ann");
+	login(1, "PLAIN", S("\0quick\0pencil-canary"));
+	expect_done(r.front, 1, "quick");
+	assert_int_equal(command("user.add", "cleo", "asp", -1, ""), OK);
+	login(1, "PLAIN", S("\0cleo\0asp"));
+	expect_done(r.front, 1, "cleo");
+	rig_login(r.front, 2, "SCRAM-SHA-256", NULL, ADDR, STR_NONE);
+	challenge(r.front, 2, S(""));
+	step(r.front, 2, S("n,,n=cleo,r=abcdef"));
+	rig_get(r.front, MSG_AUTH_CHALLENGE, &m);
+	msg_free(&m);
+	assert_int_equal(command("user.remove", "cleo", NULL, -1, ""), OK);
+}
+
+static int
+setup_boxed(void **state)
+{
+	limits.auth_delay_ms = limits.auth_delay_max_ms = 5;
+	r.box = true;
+	rig_start(&r, "boxed", &conf, fill);
+	return 0;
+}
+
+static int
+teardown_boxed(void **state)
+{
+	rig_stop(&r);
+	limits_default(&limits);
+	r.box = false;
+	return 0;
+}
+
+/* Runs first: it forks, so there must be no thread yet. */
+int
+t_boxed(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_boxed)};
+
+	return cmocka_run_group_tests_name(
+	    "boxed", tests, setup_boxed, teardown_boxed);
 }
 
 int
