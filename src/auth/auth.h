@@ -124,6 +124,8 @@ auth_check(struct auth *a, str name, str password, uint64_t *id) MUST_CHECK;
  *   alias.add ALIAS NAME        alias.remove ALIAS    alias.list
  *   rcpt ADDRESS                ("ID NAME [DETAIL]")
  *   mechs                       (clear, then TLS)
+ *   backup                      (fd: an empty file, which becomes a copy of
+ *                               the database: auth/secrets.mdb)
  *
  * user.list lines: NAME TAB ID TAB enabled|disabled TAB scheme TAB SCRAM
  * keys. user.import lines: "LINE: why", then "N added, N replaced, N

@@ -139,6 +139,8 @@ enum err acct_del(struct tx *x, const struct acct *old) MUST_CHECK;
 enum err next_id(struct tx *x, uint64_t *id) MUST_CHECK;
 /* One read transaction of its own. */
 enum err acct_find(struct auth *a, str name, struct acct *u) MUST_CHECK;
+/* A consistent copy of the database into an empty file, flushed. */
+enum err db_copy(struct auth *a, int fd) MUST_CHECK;
 void counts_of(struct auth *a, struct counts *c);
 
 /* ---- users.c ---- */

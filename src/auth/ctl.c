@@ -427,6 +427,19 @@ mechanisms(struct call *c)
 	return OK;
 }
 
+static enum err
+backup(struct call *c)
+{
+	enum err e;
+
+	if (c->fd < 0) {
+		buf_s(c->why, "no file was given");
+		return ERR_INVALID;
+	}
+	e = db_copy(c->a, c->fd);
+	return explain(c, e, "");
+}
+
 static const struct verb {
 	str name;
 	size_t args;
@@ -447,6 +460,7 @@ static const struct verb {
     {S("alias.list"), 0, alias_list},
     {S("rcpt"), 1, recipient},
     {S("mechs"), 0, mechanisms},
+    {S("backup"), 0, backup},
 };
 
 enum err

@@ -411,6 +411,18 @@ acct_find(struct auth *a, str name, struct acct *u)
 	return e;
 }
 
+/* One read transaction's view, while others write. */
+enum err
+db_copy(struct auth *a, int fd)
+{
+	enum err e;
+
+	e = db_err(mdb_env_copyfd2(a->env, fd, MDB_CP_COMPACT), "copy");
+	if (e == OK && os_fsync(fd) != 0)
+		e = err_errno(errno);
+	return e;
+}
+
 /* ---- open and close ---- */
 
 static bool

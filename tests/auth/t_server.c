@@ -545,6 +545,29 @@ test_nonsense(void **state)
 	expect_done(r.front, 1, "ann");
 }
 
+/* A copy that is a database, made while the server works. */
+static void
+test_backup(void **state)
+{
+	char dir[128], path[160];
+	struct auth *a = NULL;
+	uint64_t id;
+	int fd;
+
+	snprintf(dir, sizeof(dir), "%s/copy", r.data);
+	assert_int_equal(os_mkdir(dir, 0700), 0);
+	snprintf(path, sizeof(path), "%s/secrets.mdb", dir);
+	fd = os_open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(command("backup", NULL, NULL, fd, ""), OK);
+	os_close(&fd);
+	assert_int_equal(auth_open(&a, dir, &conf), OK);
+	assert_int_equal(auth_check(a, S("ann"), S("pencil-canary"), &id), OK);
+	auth_close(&a);
+	assert_int_equal(command("backup", NULL, NULL, -1, "no file was given"),
+	    ERR_INVALID);
+}
+
 /* Settings that arrive; malformed ones change nothing. */
 static void
 test_settings(void **state)
@@ -628,6 +651,9 @@ test_boxed(void **state)
 	rig_get(r.front, MSG_AUTH_CHALLENGE, &m);
 	msg_free(&m);
 	assert_int_equal(command("user.remove", "cleo", NULL, -1, ""), OK);
+	int fd = os_open(in_work("boxed/copy"), O_CREAT | O_WRONLY, 0600);
+	assert_int_equal(command("backup", NULL, NULL, fd, ""), OK);
+	os_close(&fd);
 }
 
 static int
@@ -673,6 +699,7 @@ t_server(void)
 	    cmocka_unit_test(test_no_mail),
 	    cmocka_unit_test(test_rcpt),
 	    cmocka_unit_test(test_nonsense),
+	    cmocka_unit_test(test_backup),
 	    cmocka_unit_test(test_settings),
 	    cmocka_unit_test(test_canary),
 	};
