@@ -20,7 +20,11 @@ enum {
 	RET_CHILDREN = 32,
 	RET_SPECIAL = 64
 };
-enum { BATCH = 128, PATTERNS_MAX = 1000 };
+enum {
+	BATCH = 128,
+	TURN = 4096, /* names, then others get their turn */
+	PATTERNS_MAX = 100
+};
 
 struct list_args {
 	bool lsub;
@@ -446,7 +450,7 @@ list_run(struct session *s, struct cmd *x)
 			put_item(s, args, l, &l->v[l->at++], &b);
 		out_str(s->conn, buf_str(&b));
 		buf_free(&b);
-		if (out_full(s->conn))
+		if (out_full(s->conn) || (l->at % TURN == 0 && l->at < l->n))
 			return STEP_MORE;
 	}
 	answer_ok(x, "That is all of them");

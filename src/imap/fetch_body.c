@@ -108,7 +108,7 @@ put_span(struct fetched *m, const struct imap_section *x, uint64_t at,
 	return put_ref(m, m->src, at + from, len);
 }
 
-/* Octets in memory; b is taken. */
+/* Octets in memory; b is taken. literal8: if there is a NUL in them. */
 static enum err
 put_buf(struct fetched *m, const struct imap_section *x, struct buf *b,
     bool literal8)
@@ -117,6 +117,8 @@ put_buf(struct fetched *m, const struct imap_section *x, struct buf *b,
 	enum err e = OK;
 
 	cut(x, b->n, &from, &n);
+	if (literal8)
+		literal8 = n > 0 && memchr(b->p + from, '\0', n) != NULL;
 	put_size(m, n, literal8);
 	if (n > OWN_SOURCE) {
 		struct source *src = source_of_buf(b);
@@ -366,7 +368,8 @@ binary_of(struct fetched *m, const struct imap_section *x, struct span *sp,
 		*nil = true;
 		return OK;
 	}
-	if (p.encoding != CTE_QP && p.encoding != CTE_BASE64)
+	if (p.encoding == CTE_7BIT || p.encoding == CTE_8BIT ||
+	    p.encoding == CTE_BINARY)
 		return OK;
 	*decoded = true;
 	if ((e = read_span(m, *sp, &body)) != OK)
@@ -388,8 +391,7 @@ put_binary(struct fetched *m, const struct imap_section *x)
 	if (e == OK && nil)
 		e = put_nil(m);
 	else if (e == OK && decoded)
-		return put_buf(
-		    m, x, &b, b.n > 0 && memchr(b.p, '\0', b.n) != NULL);
+		return put_buf(m, x, &b, true);
 	else if (e == OK) {
 		if (m->summary.has_nul && (e = read_span(m, sp, &raw)) == OK)
 			nul = str_chr(raw, '\0') < raw.n;

@@ -394,7 +394,8 @@ session_run(struct conn *c, enum why why)
 	case WHY_TIMER:
 		return timed_out(s);
 	case WHY_STOP:
-		session_bye(s, "The server is being stopped");
+		if (s->x == NULL) /* else a line may have been begun */
+			session_bye(s, "The server ends this session");
 		return NEXT_CLOSE;
 	}
 	return NEXT_CLOSE;

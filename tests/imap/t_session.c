@@ -710,6 +710,127 @@ test_bad_commands(void **state)
 	bye(&c);
 }
 
+/* More output than the queue takes at once. */
+static void
+test_much(void **state)
+{
+	struct client c = login();
+	struct buf b = {0};
+	size_t lines = 0;
+
+	(void)state;
+	for (int i = 0; i < 300; i++)
+		append(&c, "a", "INBOX", "", MSG1);
+	TALK(c, "a SELECT INBOX", "~a OK ~");
+	buf_s(&b, "a FETCH 1:* (FLAGS");
+	for (int i = 0; i < 100; i++)
+		buf_s(&b, " BODY.PEEK[] BODY.PEEK[TEXT]");
+	buf_s(&b, ")");
+	talk_at(__LINE__, &c, buf_str(&b), "* 1 FETCH ~a OK ~");
+	buf_reset(&b);
+	buf_s(&b, "a STORE 1:* +FLAGS (\\Deleted)\r\nb EXPUNGE\r\n");
+	send_raw(&c, buf_str(&b));
+	pump(&c);
+	for (str s = buf_str(&c.in); s.n > 0; lines++)
+		(void)str_cut(&s, '\n');
+	assert_int_equal(lines, 300 + 1 + 300 + 1);
+	TALK(c, "a UID SEARCH 1:*", "* SEARCH\na OK ~");
+	buf_free(&b);
+	bye(&c);
+}
+
+static void
+test_stop(void **state)
+{
+	struct client c[2] = {login(), login()};
+
+	(void)state;
+	TALK(c[1], "a IDLE", "+ idling");
+	net_poke_all(net);
+	HEAR(c[1], "");
+	net_stop(net);
+	for (int i = 0; i < 2; i++) {
+		char got[100] = {0};
+
+		assert_true(read(c[i].fd, got, sizeof(got)) > 0);
+		assert_true(str_starts(str_c(got), S("* BYE ")));
+		assert_int_equal(read(c[i].fd, got, sizeof(got)), 0);
+		bye(&c[i]);
+	}
+}
+
+static void
+test_rev2(void **state)
+{
+	struct client c = login();
+
+	(void)state;
+	append(&c, "a", "INBOX", "", MSG1);
+	TALK(c, "a ENABLE IMAP4rev2", "* ENABLED IMAP4rev2\na OK ~");
+	TALK(c, "a SELECT INBOX",
+	    "* FLAGS ~\n* OK [PERMANENTFLAGS ~\n* 1 EXISTS\n"
+	    "* OK [UIDVALIDITY ~\n* OK [UIDNEXT 2] ~\n"
+	    "* OK [MAILBOXID ~\n* LIST () \"/\" \"INBOX\"\na OK ~");
+	TALK(c, "a UID SEARCH CHARSET UTF-8 ALL",
+	    "* ESEARCH (TAG \"a\") UID ALL 1\na OK ~");
+	append(&c, "a", "INBOX", "", MSG1);
+	TALK(c, "a SEARCH RETURN (COUNT SAVE) 1:*",
+	    "* ESEARCH (TAG \"a\") COUNT 2\na OK ~");
+	TALK(c, "a COPY $ Sent", "a OK [COPYUID 1005 1:2 1:2] ~");
+	TALK(c, "a UNSELECT", "a OK ~");
+	TALK(c, "a LIST \"\" Sent RETURN (SPECIAL-USE)",
+	    "* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"\na OK ~");
+	bye(&c);
+}
+
+#define MSG2                                                       \
+	"Subject: two\r\nMIME-Version: 1.0\r\n"                    \
+	"Content-Type: multipart/mixed; boundary=x\r\n\r\n"        \
+	"--x\r\nContent-Transfer-Encoding: base64\r\n\r\nYQBj\r\n" \
+	"--x\r\nContent-Type: message/rfc822\r\n\r\n"              \
+	"Subject: in\r\nX: y\r\n\r\nbody in\r\n"                   \
+	"--x\r\nContent-Transfer-Encoding: x-what\r\n\r\n???\r\n--x--\r\n"
+
+static void
+test_parts(void **state)
+{
+	struct client c = login();
+
+	(void)state;
+	append(&c, "a", "INBOX", "", MSG2);
+	TALK(c, "a EXAMINE INBOX", "~a OK ~");
+	TALK(c, "a FETCH 1 BODY[1]", "* 1 FETCH (BODY[1] {4}\nYQBj)\na OK ~");
+	TALK(c, "a FETCH 1 BODY[1.MIME]",
+	    "* 1 FETCH (BODY[1.MIME] {37}\nContent-Transfer-Encoding: "
+	    "base64\n\n)\na OK ~");
+	TALK(c, "a FETCH 1 BINARY.SIZE[1]",
+	    "* 1 FETCH (BINARY.SIZE[1] 3)\na OK ~");
+	buf_reset(&c.in);
+	send_raw(&c, S("a FETCH 1 BINARY[1]\r\n"));
+	pump(&c);
+	assert_true(str_starts(
+	    buf_str(&c.in), S("* 1 FETCH (BINARY[1] ~{3}\r\na\0c)\r\n")));
+	TALK(c, "a FETCH 1 BINARY[1]<2.9>",
+	    "* 1 FETCH (BINARY[1]<2> {1}\nc)\na OK ~");
+	TALK(c, "a FETCH 1 BINARY[3]",
+	    "* 1 FETCH (BINARY[3] NIL)\na NO [UNKNOWN-CTE] ~");
+	TALK(c, "a FETCH 1 BODY[2.HEADER]",
+	    "* 1 FETCH (BODY[2.HEADER] {21}\nSubject: in\nX: y\n\n)\na OK ~");
+	TALK(c, "a FETCH 1 BODY[2.TEXT]",
+	    "* 1 FETCH (BODY[2.TEXT] {7}\nbody in)\na OK ~");
+	TALK(c, "a FETCH 1 BODY[2.1]",
+	    "* 1 FETCH (BODY[2.1] {7}\nbody in)\na OK ~");
+	TALK(c, "a FETCH 1 BODY[2.HEADER.FIELDS.NOT (X)]",
+	    "* 1 FETCH (BODY[2.HEADER.FIELDS.NOT (X)] {15}\nSubject: in\n\n)"
+	    "\na OK ~");
+	TALK(c, "a FETCH 1 BODY[1.TEXT]",
+	    "* 1 FETCH (BODY[1.TEXT] NIL)\na OK ~");
+	TALK(c, "a FETCH 1 BODY",
+	    "* 1 FETCH (BODY ((~)(\"message\" \"rfc822\" ~)(~) \"mixed\"))\n"
+	    "a OK ~");
+	bye(&c);
+}
+
 /* All commands in one write, and byte by byte: the same answers. R08 */
 static void
 test_split(void **state)
@@ -766,6 +887,10 @@ main(void)
 	    T(test_search),
 	    T(test_search_limits),
 	    T(test_bad_commands),
+	    T(test_much),
+	    T(test_stop),
+	    T(test_rev2),
+	    T(test_parts),
 	    T(test_split),
 	};
 
