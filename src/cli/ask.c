@@ -41,6 +41,15 @@ auth_conf_of(const struct cli *c, struct auth_conf *conf)
 	settings_auth(c->settings, conf);
 }
 
+/* The first command of all makes the folder. */
+static void
+make_data(const struct cli *c)
+{
+	if (os_mkdir(c->data, 0700) != 0)
+		cli_fail(c, EX_CANTCREAT, "cannot make %s: %s", c->data,
+		    strerror(errno));
+}
+
 int
 cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
     bool print, struct buf *first)
@@ -52,6 +61,7 @@ cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
 	int code;
 
 	auth_conf_of(c, &conf);
+	make_data(c);
 	e = auth_command(
 	    c->data, &conf, str_c(verb), arg, n, fd, auth_line, &l, &why);
 	code = cli_exit(e);
@@ -169,6 +179,7 @@ ask_store(const struct cli *c, const char *verb, const str *arg, size_t n,
 
 	if (st == NULL) {
 		mime_charsets_load();
+		make_data(c);
 		if ((e = store_open(&o, &st)) != OK) {
 			if (e == ERR_BUSY)
 				buf_s(why, "another process has the data open; "

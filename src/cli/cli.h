@@ -89,7 +89,7 @@ int cmd_kick(struct cli *c);
 int cmd_import(struct cli *c);
 int cmd_export(struct cli *c);
 int cmd_deliver(struct cli *c);
-int cmd_check(struct cli *c);
+int cmd_check_data(struct cli *c);
 int cmd_backup(struct cli *c);
 int cmd_restore(struct cli *c);
 int cmd_rebuild(struct cli *c);

@@ -173,7 +173,7 @@ check_line(void *arg, str line, int fd)
 }
 
 int
-cmd_check(struct cli *c)
+cmd_check_data(struct cli *c)
 {
 	bool full = cli_switch(c, "--full");
 	struct buf last = {0};

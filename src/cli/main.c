@@ -42,7 +42,7 @@ static const struct cli_command commands[] = {
 	    "UIDs. Repeated, it adds only what is new.\n"},
 	{"export", "PATH --user USER [--kind maildir|mbox]",
 	    "write an account's mail as Maildir++ or mbox", cmd_export, NULL},
-	{"check", "[--full]", "verify all that is on disk", cmd_check,
+	{"check", "[--full]", "verify all that is on disk", cmd_check_data,
 	    "--full also reads every record and body of the log.\n"},
 	{"backup", "DIR", "copy a consistent state, while the server runs", cmd_backup, NULL},
 	{"restore", "DIR", "make the data directory anew from a backup", cmd_restore,
