@@ -533,6 +533,10 @@ mime_part(const struct summary *s, uint32_t i, struct part *p)
 	p->parent = dec_u32(&d);
 	p->header_at = dec_u32(&d);
 	p->header_len = dec_u32(&d);
+	if (i == 0)
+		p->header_len += s->shift;
+	else
+		p->header_at += s->shift;
 	p->body_len = dec_u32(&d);
 	p->body_lines = dec_u32(&d);
 	p->number = dec_u32(&d);

@@ -77,20 +77,20 @@ struct rec_word {
 };
 
 enum mailbox_op {
-	MBOP_PUT = 1,	/* a node of the tree as it now is */
-	MBOP_REMOVE,	/* the node goes */
-	MBOP_CONTENT,	/* a new, empty mailbox */
-	MBOP_KILL,	/* the mailbox's mail goes */
-	MBOP_UIDS	/* UIDVALIDITY, UIDNEXT set */
+	MBOP_PUT = 1, /* a node of the tree as it now is */
+	MBOP_REMOVE,  /* the node goes */
+	MBOP_CONTENT, /* a new, empty mailbox */
+	MBOP_KILL,    /* the mailbox's mail goes */
+	MBOP_UIDS     /* UIDVALIDITY, UIDNEXT set */
 };
 
 /* What a SNAPSHOT holds in each of its parts. */
 enum snap_part {
 	SNAP_BEGIN = 1, /* mailbox row; what was known of it is forgotten */
 	SNAP_ENTRIES,
-	SNAP_GONE,	/* expunged and kept */
-	SNAP_HISTORY,	/* a page of expunge history */
-	SNAP_ACCOUNT,	/* account row; nodes and subscriptions forgotten */
+	SNAP_GONE,    /* expunged and kept */
+	SNAP_HISTORY, /* a page of expunge history */
+	SNAP_ACCOUNT, /* account row; nodes and subscriptions forgotten */
 	SNAP_END
 };
 
@@ -110,14 +110,14 @@ struct record {
 	 * record heads), 0: the account's body of that hash */
 	uint64_t message;
 	uint64_t thread;
-	uint32_t size;	      /* all octets */
+	uint32_t size;        /* all octets */
 	uint32_t header_size; /* the prefix counts */
 	uint32_t prefix;      /* octets before the header summarised */
 	uint64_t back;
-	bool moved;	/* compaction: only its place is new */
-	str header;	/* encoded */
+	bool moved; /* compaction: only its place is new */
+	str header; /* encoded */
 	str summary;
-	str rest;	/* BODY: the encoded bytes */
+	str rest; /* BODY: the encoded bytes */
 	/* APPEND, COPY, MOVE, SNAPSHOT */
 	const struct rec_entry *entries;
 	size_t nentries;
@@ -136,7 +136,7 @@ struct record {
 	uint32_t uidvalidity;
 	uint32_t uidnext;
 	uint32_t recent_from; /* RECENT, SNAPSHOT */
-	str name;	      /* component; subscription; account */
+	str name;             /* component; subscription; account */
 	uint32_t next_mailbox;
 	uint64_t next_message;
 	bool on; /* SUBSCRIBE: yes; ACCOUNT: is there */
@@ -153,11 +153,11 @@ struct record {
 
 /* Appends head to out; what is in rest is returned in pieces (up to 2). */
 void record_encode(const struct record *r, struct buf *head, str rest[2]);
-/* Reads a payload: head, and then rest, which may be empty when both stand
- * in one piece in head. Lists are made in the arena; slices point into the
- * input. ERR_CORRUPT. */
-enum err record_decode(enum record_type type, unsigned version, str head, str rest, struct arena *a,
-	struct record *r) MUST_CHECK;
+/* Reads a payload: head, and rest as record_encode gave it, or NULL when it
+ * all stands in one piece in head. Lists are made in the arena; slices point
+ * into the input. ERR_CORRUPT. */
+enum err record_decode(enum record_type type, unsigned version, str head,
+    const str rest[2], struct arena *a, struct record *r) MUST_CHECK;
 const char *record_name(enum record_type t);
 
 #endif

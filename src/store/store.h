@@ -33,12 +33,19 @@ struct acct;	/* an account, as a grant opened it */
 struct view;	/* what one session sees of one mailbox */
 
 /* ---- the store ---- */
+#define STORE_EXIT_FATAL 74	/* EX_IOERR */
 struct store_opts {
 	const char *dir;	/* DATA; log/, index/, FORMAT below it */
 	/* A commit concerns this watcher (the number given to view_open or
 	 * acct_watch). Any thread; must not call the store. */
 	void (*poke)(void *arg, uint64_t watcher);
 	void *poke_arg;
+	/* A flush failed, or what is durable cannot be applied: all further
+	 * calls give ERR_UNAVAILABLE, and the process must end soon, so that
+	 * the next one reads the disk anew. NULL: _exit(STORE_EXIT_FATAL) at
+	 * once. Any thread; must not call the store. */
+	void (*fatal)(void *arg);
+	void *fatal_arg;
 	bool dedup_across_accounts;	/* by compaction alone (R66) */
 	bool no_background;	/* tests: no compaction or expiry by itself */
 	bool rebuild;		/* set the index aside, make it from the log */

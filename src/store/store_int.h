@@ -36,11 +36,12 @@ struct segment {
 	uint64_t number;
 	int fd; /* read and write; closed with the last reference */
 	atomic_uint refs;
-	uint64_t salt;	 /* seed of its checksums */
-	uint64_t first;	 /* sequence number of its first group */
-	uint64_t end;	 /* bytes in use; of the last one: so far */
-	uint64_t size;	 /* of the file, zeros ahead included */
-	bool drop;	 /* compacted: the file goes with the last reference */
+	uint64_t salt;  /* seed of its checksums */
+	uint64_t first; /* sequence number of its first group */
+	uint64_t end;   /* bytes in use; of the last one: so far */
+	uint64_t size;  /* of the file, zeros ahead included */
+	bool ended;     /* its successor says where it ends */
+	bool drop;      /* compacted: the file goes with the last reference */
 	char *path;
 };
 
@@ -76,14 +77,16 @@ struct segment *segment_get(struct store *st, uint64_t number);
 void segment_unref(struct segment **s);
 /* All segments, oldest first, each counted; *end: what is durable. The array
  * is the caller's: segment_unref each, x_free. For backup and check. */
-enum err log_segments(struct store *st, struct segment ***v, size_t *n, struct log_pos *end) MUST_CHECK;
+enum err log_segments(struct store *st, struct segment ***v, size_t *n,
+    struct log_pos *end) MUST_CHECK;
 /* Raw bytes of a segment: n bytes at r->off + at. They carry checksums of
  * their own (body.c) or are checked by the caller. ERR_IO, ERR_CORRUPT (past
  * the end, no such segment). */
-enum err log_read(struct store *st, const struct bytesref *r, uint64_t at, void *p, size_t n) MUST_CHECK;
+enum err log_read(struct store *st, const struct bytesref *r, uint64_t at,
+    void *p, size_t n) MUST_CHECK;
 /* A whole record, checked: payload appended to out. */
-enum err log_record_read(struct store *st, const struct logref *r, enum record_type *type,
-	unsigned *version, struct buf *out) MUST_CHECK;
+enum err log_record_read(struct store *st, const struct logref *r,
+    enum record_type *type, unsigned *version, struct buf *out) MUST_CHECK;
 
 /* ---- index.c: LMDB, and what it lacks yet ---- */
 
@@ -92,28 +95,71 @@ struct key {
 	uint8_t p[64];
 	size_t n;
 };
-enum err index_open(struct store *st, bool fresh) MUST_CHECK;
+static inline struct key
+key_of(char table, uint64_t account)
+{
+	struct key k = {.p = {(uint8_t)table}, .n = 9};
+
+	for (int i = 0; i < 8; i++)
+		k.p[1 + i] = (uint8_t)(account >> (56 - 8 * i));
+	return k;
+}
+static inline void
+key_u32(struct key *k, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		k->p[k->n++] = (uint8_t)(v >> (24 - 8 * i));
+}
+static inline void
+key_u64(struct key *k, uint64_t v)
+{
+	key_u32(k, (uint32_t)(v >> 32));
+	key_u32(k, (uint32_t)v);
+}
+
+/* fresh: what is there is set aside. *pos: the log position it holds (seg 0:
+ * it is new); *clean: the last process closed it and the log. */
+enum err index_open(
+    struct store *st, bool fresh, struct log_pos *pos, bool *clean) MUST_CHECK;
 void index_close(struct store *st);
-/* Puts a value (format byte first; the checksum is added here) into memory;
- * STR_NONE deletes. From apply alone, apply_mu held. */
+/* Puts a value (without its checksum) into memory; index_del deletes. From
+ * apply alone, apply_mu held. */
 void index_put(struct store *st, const struct key *k, str value);
-/* Memory first, then LMDB. The value (checksum verified and removed) is
+void index_del(struct store *st, const struct key *k);
+/* Memory first, then LMDB. The value, its checksum verified and removed, is
  * appended to out. ERR_NOTFOUND, ERR_CORRUPT, ERR_IO. */
-enum err index_get(struct store *st, const struct key *k, struct buf *out) MUST_CHECK;
-/* Visits the keys that begin with prefix and are >= from (NULL: all), in
- * order, as LMDB and memory together have them; each returns false to stop.
- * In steps of bounded transactions: each may be slow. */
-enum err index_scan(struct store *st, const struct key *prefix, const struct key *from,
-	bool (*each)(void *ctx, str key, str value), void *ctx) MUST_CHECK;
-/* The last key below prefix: key without prefix and value. */
-enum err index_last(struct store *st, const struct key *prefix, struct buf *key, struct buf *value) MUST_CHECK;
-/* Writes to LMDB all that is applied, now; with the log position. */
+enum err
+index_get(struct store *st, const struct key *k, struct buf *out) MUST_CHECK;
+/* Visits the rows of LMDB alone whose keys begin with prefix, from prefix +
+ * from on, in order; each returns false to stop. What is in memory only is
+ * not seen: (3), or flush before. key comes without the prefix. */
+enum err index_scan(struct store *st, const struct key *prefix, str from,
+    bool (*each)(void *ctx, str key, str value), void *ctx) MUST_CHECK;
+/* The last row of LMDB whose key begins with prefix and is at most prefix +
+ * upto. */
+enum err index_floor(struct store *st, const struct key *prefix, str upto,
+    struct buf *key, struct buf *value) MUST_CHECK;
+/* Every row of LMDB as it is at this moment, in order; ok: its checksum
+ * holds. For check: the transaction lasts as long as it takes. */
+enum err index_verify(struct store *st,
+    bool (*each)(void *ctx, str key, str value, bool ok), void *ctx) MUST_CHECK;
+/* Writes to LMDB all that is applied, now, with the log position. ERR_FULL:
+ * it stays in memory, and will be tried again. Others: the store is dead. */
 enum err index_flush(struct store *st) MUST_CHECK;
-/* For backup: a compact copy of the environment into fd; *pos: the log
+bool index_due(struct store *st); /* much is in memory, or for long */
+/* For backup: a compact copy of the environment into fd. *pos: the log
  * position that the copy holds. */
 enum err index_copy(struct store *st, int fd, struct log_pos *pos) MUST_CHECK;
+/* Bytes of the index that are in use, and the number of its rows. */
+void index_size(struct store *st, uint64_t *bytes, uint64_t *rows);
+/* The next start makes the index anew from the log. */
+void index_suspect(struct store *st, const char *why);
 
 /* ---- the store ---- */
+struct list {
+	void **v;
+	size_t n, cap;
+};
 struct store {
 	struct store_opts o;
 	char *dir;
@@ -125,12 +171,36 @@ struct store {
 	pthread_mutex_t reg_mu; /* accounts, mboxes */
 	struct map *accounts;
 	struct map *mboxes;
-	struct lru *lru;
-	atomic_bool dead; /* a flush failed: nothing more is said OK */
-	atomic_bool full; /* no room: only what frees some is taken */
+	struct map *live; /* segment -> uint64_t *; apply_mu */
+	/* Whose rows the index lacks, and whose are being written: apply_mu. */
+	struct list dirty_mboxes, dirty_accounts, flying_mboxes,
+	    flying_accounts;
+	bool totals_dirty;
+	atomic_uint_fast64_t resident; /* entries in memory */
+	pthread_t background;
+	pthread_mutex_t bg_mu;
+	pthread_cond_t bg_cv;
+	bool bg_stop, bg_work, ballast_made;
+	bool started;           /* the replay is done */
+	atomic_bool died;       /* the owner was told */
+	struct log_pos applied; /* apply_mu: all groups before it */
+	atomic_bool dead;       /* a flush failed: nothing more is said OK */
+	atomic_bool full;       /* no room: only what frees some is taken */
 	bool rebuilding;
-	uint64_t stat_accounts, stat_mailboxes, stat_messages, stat_entries; /* apply_mu */
+	uint64_t stat_accounts, stat_mailboxes, stat_messages,
+	    stat_entries; /* apply_mu */
 	atomic_uint_fast64_t stat_commits, stat_changes;
 };
+
+/* A flush failed, or what is durable cannot be applied: nothing is said OK
+ * any more, and the process is asked to end. */
+void store_die(struct store *st, const char *why);
+/* The disk is full: lets the ballast go. */
+void store_full(struct store *st);
+void store_hurry(struct store *st); /* much is waiting for the index */
+/* After a replay with holes: counts what the records could not. */
+enum err rebuild_finish(struct store *st) MUST_CHECK;
+/* Something is applied: the background thread has to write it. */
+void store_wake(struct store *st);
 
 #endif

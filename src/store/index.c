@@ -1,0 +1,703 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * The index: an LMDB environment, and in front of it the values it lacks.
+ *
+ * (1) A value ends with its XXH3-64 over key and value: LMDB has none, and
+ *     reads damaged pages without a word.
+ * (2) active takes what is applied. A flush makes it the flushing one, under
+ *     apply_mu, so that the log position it carries is exact; then it is
+ *     written without any lock. When that fails for want of room, the next
+ *     flush takes both. Values are looked up in active, flushing, LMDB.
+ * (3) Only index_flush writes, one at a time. Any failure of a commit but a
+ *     full disk or map is final: LMDB's own flush is not tried twice.
+ * (4) Read transactions are borrowed from a pool of at most READERS, and
+ *     given back before the call returns.
+ * (5) Never WRITEMAP, NOSYNC, NOMETASYNC, DUPSORT. The map is reserved once.
+ */
+#include "store/mailbox.h"
+#include "store/log.h"
+
+#include <errno.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { READERS = 120, SUM = 8 };
+
+struct mem_value {
+	bool gone;
+	str v; /* with its checksum */
+};
+struct mem {
+	struct map *m;
+	size_t bytes;
+};
+
+struct index {
+	char *dir;
+	MDB_env *env;
+	MDB_dbi dbi;
+	pthread_mutex_t mu; /* active, flushing */
+	struct mem active, flushing;
+	pthread_mutex_t flush_mu; /* one flush, copy at a time */
+	struct log_pos flush_pos;
+	struct log_pos held; /* flush_mu: what LMDB has */
+	pthread_mutex_t pool_mu;
+	pthread_cond_t pool_cv;
+	MDB_txn *pool[READERS];
+	unsigned pool_n, pool_out;
+};
+
+/* ---- values in memory ---- */
+
+static void
+mem_free(struct mem *m)
+{
+	size_t at = 0;
+	void *v;
+
+	while (m->m != NULL && map_next(m->m, &at, NULL, &v)) {
+		struct mem_value *x = v;
+
+		x_free_str(&x->v);
+		x_free(&x);
+	}
+	map_free(&m->m);
+	m->bytes = 0;
+}
+
+static void
+mem_put(struct mem *m, str key, struct mem_value *x)
+{
+	struct mem_value *old;
+
+	if (m->m == NULL)
+		m->m = map_new();
+	m->bytes += key.n + x->v.n + 64;
+	old = map_put(m->m, key, x);
+	if (old != NULL) {
+		m->bytes -= key.n + old->v.n + 64;
+		x_free_str(&old->v);
+		x_free(&old);
+	}
+}
+
+static uint64_t
+sum_of(str key, str value)
+{
+	return hash_xxh3(value, hash_xxh3(key, 0));
+}
+
+static void
+put(struct store *st, const struct key *k, struct mem_value *x)
+{
+	struct index *ix = st->index;
+
+	pthread_mutex_lock(&ix->mu);
+	mem_put(&ix->active, str_of(k->p, k->n), x);
+	pthread_mutex_unlock(&ix->mu);
+}
+
+void
+index_put(struct store *st, const struct key *k, str value)
+{
+	struct mem_value *x = x_alloc(sizeof(*x));
+	struct buf b = {0};
+	char *room = buf_room(&b, value.n + SUM);
+
+	if (room == NULL)
+		log_panic("no memory for a value of the index");
+	buf_str_add(&b, value);
+	enc_u64(&b, sum_of(str_of(k->p, k->n), value));
+	x->v = buf_str(&b); /* the buffer's memory goes over */
+	put(st, k, x);
+}
+
+void
+index_del(struct store *st, const struct key *k)
+{
+	struct mem_value *x = x_alloc(sizeof(*x));
+
+	x->gone = true;
+	put(st, k, x);
+}
+
+/* ---- LMDB ---- */
+
+static enum err
+mdb_err(int r)
+{
+	if (r == MDB_NOTFOUND)
+		return ERR_NOTFOUND;
+	if (r == MDB_MAP_FULL)
+		return ERR_FULL;
+	if (r > 0)
+		return err_errno(r);
+	return ERR_CORRUPT;
+}
+
+static enum err
+reader_get(struct index *ix, MDB_txn **t)
+{
+	int r;
+
+	pthread_mutex_lock(&ix->pool_mu);
+	while (ix->pool_n == 0 && ix->pool_out == READERS)
+		pthread_cond_wait(&ix->pool_cv, &ix->pool_mu);
+	ix->pool_out++;
+	*t = ix->pool_n > 0 ? ix->pool[--ix->pool_n] : NULL;
+	pthread_mutex_unlock(&ix->pool_mu);
+	r = *t != NULL ? mdb_txn_renew(*t)
+		       : mdb_txn_begin(ix->env, NULL, MDB_RDONLY, t);
+	if (r == 0)
+		return OK;
+	log_error("the index cannot be read", KV_C("why", mdb_strerror(r)));
+	if (*t != NULL)
+		mdb_txn_abort(*t);
+	pthread_mutex_lock(&ix->pool_mu);
+	ix->pool_out--;
+	pthread_cond_signal(&ix->pool_cv);
+	pthread_mutex_unlock(&ix->pool_mu);
+	return mdb_err(r) == ERR_CORRUPT ? ERR_CORRUPT : ERR_IO;
+}
+
+static void
+reader_put(struct index *ix, MDB_txn *t)
+{
+	mdb_txn_reset(t);
+	pthread_mutex_lock(&ix->pool_mu);
+	ix->pool_out--;
+	ix->pool[ix->pool_n++] = t;
+	pthread_cond_signal(&ix->pool_cv);
+	pthread_mutex_unlock(&ix->pool_mu);
+}
+
+/* (1) */
+static enum err
+value_check(struct store *st, str key, str whole, str *value)
+{
+	struct dec d;
+
+	*value = str_head(whole, whole.n < SUM ? 0 : whole.n - SUM);
+	d = dec_of(str_from(whole, value->n));
+	if (whole.n > SUM && dec_u64(&d) == sum_of(key, *value))
+		return OK;
+	log_error("a value of the index is damaged",
+	    KV_S("table", str_head(key, 1)), KV_N("bytes", whole.n));
+	index_suspect(st, "a value is damaged");
+	return ERR_CORRUPT;
+}
+
+static bool
+mem_get(struct mem *m, str key, struct buf *out, enum err *e)
+{
+	struct mem_value *x = m->m == NULL ? NULL : map_get(m->m, key);
+
+	if (x == NULL)
+		return false;
+	*e = x->gone ? ERR_NOTFOUND : OK;
+	if (!x->gone)
+		buf_add(out, x->v.p, x->v.n - SUM);
+	return true;
+}
+
+enum err
+index_get(struct store *st, const struct key *k, struct buf *out)
+{
+	struct index *ix = st->index;
+	str key = str_of(k->p, k->n);
+	MDB_val mk = {k->n, (void *)(uintptr_t)k->p};
+	MDB_val mv;
+	MDB_txn *t;
+	str value;
+	enum err e;
+	bool found;
+	int r;
+
+	pthread_mutex_lock(&ix->mu);
+	found = mem_get(&ix->active, key, out, &e) ||
+		mem_get(&ix->flushing, key, out, &e);
+	pthread_mutex_unlock(&ix->mu);
+	if (found)
+		return e;
+	if ((e = reader_get(ix, &t)) != OK)
+		return e;
+	r = mdb_get(t, ix->dbi, &mk, &mv);
+	if (r != 0) {
+		e = mdb_err(r);
+	} else {
+		e = value_check(
+		    st, key, str_of(mv.mv_data, mv.mv_size), &value);
+		if (e == OK)
+			buf_str_add(out, value);
+	}
+	reader_put(ix, t);
+	if (e != OK && e != ERR_NOTFOUND)
+		log_error("the index cannot be read", KV_ERR(e));
+	return e;
+}
+
+enum err
+index_scan(struct store *st, const struct key *prefix, str from,
+    bool (*each)(void *ctx, str key, str value), void *ctx)
+{
+	struct index *ix = st->index;
+	char start[512];
+	MDB_val mk = {prefix->n + from.n, start};
+	MDB_val mv;
+	MDB_cursor *c;
+	MDB_txn *t;
+	enum err e;
+	int r;
+
+	assert(prefix->n + from.n <= sizeof(start));
+	memcpy(start, prefix->p, prefix->n);
+	if (from.n > 0)
+		memcpy(start + prefix->n, from.p, from.n);
+	if ((e = reader_get(ix, &t)) != OK)
+		return e;
+	r = mdb_cursor_open(t, ix->dbi, &c);
+	if (r == 0) {
+		r = mdb_cursor_get(c, &mk, &mv, MDB_SET_RANGE);
+		while (r == 0) {
+			str key = str_of(mk.mv_data, mk.mv_size);
+			str value;
+
+			if (!str_starts(key, str_of(prefix->p, prefix->n)))
+				break;
+			e = value_check(
+			    st, key, str_of(mv.mv_data, mv.mv_size), &value);
+			if (e != OK ||
+			    !each(ctx, str_from(key, prefix->n), value))
+				break;
+			r = mdb_cursor_get(c, &mk, &mv, MDB_NEXT);
+		}
+		mdb_cursor_close(c);
+	}
+	reader_put(ix, t);
+	if (r != 0 && r != MDB_NOTFOUND)
+		e = mdb_err(r);
+	return e;
+}
+
+enum err
+index_verify(struct store *st,
+    bool (*each)(void *ctx, str key, str value, bool ok), void *ctx)
+{
+	struct index *ix = st->index;
+	MDB_val mk, mv;
+	MDB_cursor *c;
+	MDB_txn *t;
+	enum err e;
+	int r;
+
+	if ((e = reader_get(ix, &t)) != OK)
+		return e;
+	r = mdb_cursor_open(t, ix->dbi, &c);
+	if (r == 0) {
+		while ((r = mdb_cursor_get(c, &mk, &mv, MDB_NEXT)) == 0) {
+			str key = str_of(mk.mv_data, mk.mv_size);
+			str v = str_of(mv.mv_data, mv.mv_size);
+			bool ok = v.n > SUM;
+			str value = str_head(v, ok ? v.n - SUM : 0);
+			struct dec d = dec_of(str_from(v, value.n));
+
+			ok = ok && dec_u64(&d) == sum_of(key, value);
+			if (!each(ctx, key, value, ok))
+				break;
+		}
+		mdb_cursor_close(c);
+	}
+	reader_put(ix, t);
+	return r == 0 || r == MDB_NOTFOUND ? OK : mdb_err(r);
+}
+
+enum err
+index_floor(struct store *st, const struct key *prefix, str upto,
+    struct buf *key, struct buf *value)
+{
+	struct index *ix = st->index;
+	str pre = str_of(prefix->p, prefix->n);
+	struct key bound = *prefix;
+	MDB_val mk, mv;
+	MDB_cursor *c;
+	MDB_txn *t;
+	enum err e;
+	int r;
+
+	assert(prefix->n + upto.n <= sizeof(bound.p));
+	memcpy(bound.p + bound.n, upto.p, upto.n);
+	bound.n += upto.n;
+	mk = (MDB_val){bound.n, bound.p};
+	if ((e = reader_get(ix, &t)) != OK)
+		return e;
+	r = mdb_cursor_open(t, ix->dbi, &c);
+	if (r != 0) {
+		reader_put(ix, t);
+		return mdb_err(r);
+	}
+	r = mdb_cursor_get(c, &mk, &mv, MDB_SET_RANGE);
+	if (r == MDB_NOTFOUND)
+		r = mdb_cursor_get(c, &mk, &mv, MDB_LAST);
+	else if (r == 0 && !str_eq(str_of(mk.mv_data, mk.mv_size),
+			       str_of(bound.p, bound.n)))
+		r = mdb_cursor_get(c, &mk, &mv, MDB_PREV);
+	if (r != 0) {
+		e = mdb_err(r);
+	} else {
+		str k = str_of(mk.mv_data, mk.mv_size);
+		str v = str_of(mv.mv_data, mv.mv_size);
+
+		e = str_starts(k, pre) ? value_check(st, k, v, &v)
+				       : ERR_NOTFOUND;
+		if (e == OK) {
+			buf_str_add(key, str_from(k, pre.n));
+			buf_str_add(value, v);
+		}
+	}
+	mdb_cursor_close(c);
+	reader_put(ix, t);
+	return e;
+}
+
+/* ---- flushing ---- */
+
+struct row {
+	str key;
+	const struct mem_value *x;
+};
+
+static int
+by_key(const void *a, const void *b)
+{
+	return str_cmp(
+	    ((const struct row *)a)->key, ((const struct row *)b)->key);
+}
+
+static void
+put_pos(struct store *st, const struct log_pos *pos, bool clean)
+{
+	struct key k = {.p = "P", .n = 1};
+	struct buf b = {0};
+
+	enc_u8(&b, 1);
+	enc_u64(&b, pos->seg);
+	enc_u64(&b, pos->off);
+	enc_u64(&b, pos->seq);
+	enc_u8(&b, clean);
+	index_put(st, &k, buf_str(&b));
+	buf_free(&b);
+}
+
+/* In the order of their keys, which LMDB likes. */
+static int
+write_rows(struct index *ix, MDB_txn *t)
+{
+	size_t n = map_count(ix->flushing.m);
+	struct row *v = x_array(n + 1, sizeof(*v));
+	size_t at = 0;
+	int r = 0;
+	void *x;
+
+	n = 0;
+	while (map_next(ix->flushing.m, &at, &v[n].key, &x))
+		v[n++].x = x;
+	qsort(v, n, sizeof(*v), by_key);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		MDB_val mk = {v[i].key.n, (void *)(uintptr_t)v[i].key.p};
+		MDB_val mv = {v[i].x->v.n, (void *)(uintptr_t)v[i].x->v.p};
+
+		if (!v[i].x->gone)
+			r = mdb_put(t, ix->dbi, &mk, &mv, 0);
+		else if ((r = mdb_del(t, ix->dbi, &mk, NULL)) == MDB_NOTFOUND)
+			r = 0;
+	}
+	x_free(&v);
+	return r;
+}
+
+static enum err
+write_txn(struct store *st)
+{
+	struct index *ix = st->index;
+	MDB_txn *t;
+	int r = mdb_txn_begin(ix->env, NULL, 0, &t);
+
+	if (r == 0) {
+		r = write_rows(ix, t);
+		if (r == 0)
+			r = mdb_txn_commit(t);
+		else
+			mdb_txn_abort(t);
+	}
+	if (r == 0)
+		return OK;
+	log_error("the index cannot be written", KV_C("why", mdb_strerror(r)));
+	if (r == MDB_MAP_FULL || r == ENOSPC || r == EDQUOT || r == EFBIG ||
+	    r == ENOMEM)
+		return ERR_FULL;
+	index_suspect(st, "a commit failed"); /* (3) */
+	store_die(st, "a commit of the index failed");
+	return ERR_UNAVAILABLE;
+}
+
+/* (2): active goes over into flushing. */
+static void
+take_active(struct index *ix)
+{
+	size_t at = 0;
+	str key;
+	void *x;
+
+	if (ix->flushing.m == NULL) {
+		ix->flushing = ix->active;
+		ix->active = (struct mem){0};
+		return;
+	}
+	while (ix->active.m != NULL && map_next(ix->active.m, &at, &key, &x))
+		mem_put(&ix->flushing, key, x);
+	map_free(&ix->active.m);
+	ix->active.bytes = 0;
+}
+
+static enum err
+flush(struct store *st, bool clean)
+{
+	struct index *ix = st->index;
+	struct mem old;
+	enum err e;
+
+	if (atomic_load(&st->dead))
+		return ERR_UNAVAILABLE;
+	pthread_mutex_lock(&st->apply_mu);
+	resident_flush_begin(st);
+	if (memcmp(&ix->flush_pos, &st->applied, sizeof(st->applied)) != 0 ||
+	    ix->active.m != NULL || ix->flushing.m != NULL || clean) {
+		ix->flush_pos = st->applied;
+		put_pos(st, &st->applied, clean);
+	}
+	pthread_mutex_lock(&ix->mu);
+	take_active(ix);
+	pthread_mutex_unlock(&ix->mu);
+	pthread_mutex_unlock(&st->apply_mu);
+	if (ix->flushing.m == NULL)
+		return OK;
+	if ((e = write_txn(st)) != OK)
+		return e;
+	pthread_mutex_lock(&ix->mu);
+	old = ix->flushing;
+	ix->flushing = (struct mem){0};
+	pthread_mutex_unlock(&ix->mu);
+	mem_free(&old);
+	ix->held = ix->flush_pos;
+	resident_flush_end(st);
+	return OK;
+}
+
+enum err
+index_flush(struct store *st)
+{
+	struct index *ix = st->index;
+	enum err e;
+
+	pthread_mutex_lock(&ix->flush_mu);
+	e = flush(st, false);
+	pthread_mutex_unlock(&ix->flush_mu);
+	return e;
+}
+
+bool
+index_due(struct store *st)
+{
+	struct index *ix = st->index;
+	bool due;
+
+	pthread_mutex_lock(&ix->mu);
+	due =
+	    ix->active.bytes + ix->flushing.bytes >= limits.index_commit_bytes;
+	pthread_mutex_unlock(&ix->mu);
+	return due;
+}
+
+/* ---- opening ---- */
+
+void
+index_suspect(struct store *st, const char *why)
+{
+	struct buf path = {0};
+
+	buf_f(&path, "%s/suspect%c", st->index->dir, 0);
+	log_error(
+	    "the index will be made anew at the next start", KV_C("why", why));
+	if (os_spill(path.p, S("the index is damaged\n"), 0600) != OK)
+		log_error("this could not be noted", KV_ERRNO(errno));
+	buf_free(&path);
+}
+
+static bool
+is_suspect(struct index *ix)
+{
+	struct buf path = {0};
+	bool yes;
+
+	buf_f(&path, "%s/suspect%c", ix->dir, 0);
+	yes = access(path.p, F_OK) == 0;
+	buf_free(&path);
+	return yes;
+}
+
+/* data.mdb -> data.old: kept until the next time, for who wants to look. */
+static enum err
+set_aside(struct index *ix)
+{
+	struct buf a = {0};
+	struct buf b = {0};
+	enum err e = OK;
+
+	buf_f(&a, "%s/data.mdb%c", ix->dir, 0);
+	buf_f(&b, "%s/data.old%c", ix->dir, 0);
+	if (os_rename(a.p, b.p) != 0 && errno != ENOENT)
+		e = err_errno(errno);
+	buf_reset(&a);
+	buf_f(&a, "%s/lock.mdb%c", ix->dir, 0);
+	(void)os_unlink(a.p);
+	buf_reset(&a);
+	buf_f(&a, "%s/suspect%c", ix->dir, 0);
+	(void)os_unlink(a.p);
+	if (e == OK && os_fsync_dir(ix->dir) != 0)
+		e = err_errno(errno);
+	buf_free(&a);
+	buf_free(&b);
+	return e;
+}
+
+static int
+open_env(struct index *ix)
+{
+	MDB_txn *t = NULL;
+	int r = mdb_env_create(&ix->env);
+
+	if (r == 0)
+		r = mdb_env_set_mapsize(
+		    ix->env, (size_t)limits.index_map_bytes);
+	if (r == 0)
+		r = mdb_env_set_maxreaders(ix->env, READERS + 6);
+	if (r == 0)
+		r = mdb_env_open(ix->env, ix->dir, MDB_NOTLS, 0600);
+	if (r == 0)
+		r = mdb_txn_begin(ix->env, NULL, 0, &t);
+	if (r == 0 && (r = mdb_dbi_open(t, NULL, 0, &ix->dbi)) != 0)
+		mdb_txn_abort(t);
+	else if (r == 0)
+		r = mdb_txn_commit(t);
+	return r;
+}
+
+static enum err
+get_pos(struct store *st, struct log_pos *pos, bool *clean)
+{
+	struct key k = {.p = "P", .n = 1};
+	struct buf b = {0};
+	enum err e = index_get(st, &k, &b);
+	struct dec d = dec_of(buf_str(&b));
+
+	*pos = (struct log_pos){0};
+	*clean = false;
+	if (e == OK) {
+		if (dec_u8(&d) != 1)
+			d.bad = true;
+		pos->seg = dec_u64(&d);
+		pos->off = dec_u64(&d);
+		pos->seq = dec_u64(&d);
+		*clean = dec_u8(&d) != 0;
+		if (!dec_end(&d))
+			e = ERR_CORRUPT;
+	} else if (e == ERR_NOTFOUND) {
+		e = OK;
+	}
+	buf_free(&b);
+	return e;
+}
+
+enum err
+index_open(struct store *st, bool fresh, struct log_pos *pos, bool *clean)
+{
+	struct index *ix = st->index = x_alloc(sizeof(*ix));
+	struct buf path = {0};
+	enum err e = OK;
+	int r;
+
+	pthread_mutex_init(&ix->mu, NULL);
+	pthread_mutex_init(&ix->flush_mu, NULL);
+	pthread_mutex_init(&ix->pool_mu, NULL);
+	pthread_cond_init(&ix->pool_cv, NULL);
+	buf_f(&path, "%s/index", st->dir);
+	ix->dir = x_cstr(buf_str(&path));
+	buf_free(&path);
+	if ((fresh || is_suspect(ix)) && (e = set_aside(ix)) != OK)
+		return e;
+	r = open_env(ix);
+	if (r != 0) {
+		log_error(
+		    "the index cannot be opened", KV_C("why", mdb_strerror(r)));
+		return mdb_err(r);
+	}
+	/* LMDB does not flush the directory of its new file. */
+	if (os_fsync_dir(ix->dir) != 0)
+		return err_errno(errno);
+	e = get_pos(st, pos, clean);
+	/* Not flush_pos: the first flush shall say that we are at work. */
+	ix->held = *pos;
+	return e;
+}
+
+void
+index_close(struct store *st)
+{
+	struct index *ix = st->index;
+
+	if (ix == NULL)
+		return;
+	if (ix->env != NULL && st->started && flush(st, true) != OK)
+		log_error("the index is not up to date; the log is");
+	for (unsigned i = 0; i < ix->pool_n; i++)
+		mdb_txn_abort(ix->pool[i]);
+	if (ix->env != NULL)
+		mdb_env_close(ix->env);
+	mem_free(&ix->active);
+	mem_free(&ix->flushing);
+	pthread_mutex_destroy(&ix->mu);
+	pthread_mutex_destroy(&ix->flush_mu);
+	pthread_mutex_destroy(&ix->pool_mu);
+	pthread_cond_destroy(&ix->pool_cv);
+	x_free(&ix->dir);
+	x_free(&st->index);
+}
+
+enum err
+index_copy(struct store *st, int fd, struct log_pos *pos)
+{
+	struct index *ix = st->index;
+	int r;
+
+	pthread_mutex_lock(&ix->flush_mu);
+	r = mdb_env_copyfd2(ix->env, fd, MDB_CP_COMPACT);
+	*pos = ix->held;
+	pthread_mutex_unlock(&ix->flush_mu);
+	return r == 0 ? OK : mdb_err(r);
+}
+
+void
+index_size(struct store *st, uint64_t *bytes, uint64_t *rows)
+{
+	MDB_stat s;
+
+	*bytes = *rows = 0;
+	if (mdb_env_stat(st->index->env, &s) != 0)
+		return;
+	*bytes = (uint64_t)s.ms_psize *
+		 (s.ms_branch_pages + s.ms_leaf_pages + s.ms_overflow_pages);
+	*rows = s.ms_entries;
+}

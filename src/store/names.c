@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * Names of mailboxes: normalising, finding, listing.
+ *
+ * (1) A name is found level by level, whatever the size of the tree; a list
+ *     reads every level once and joins names from the top down.
+ */
+#include "store/names.h"
+
+#include <stdlib.h>
+
+/* ---- one name ---- */
+
+static bool
+level_ok(str level)
+{
+	uint32_t cp;
+	size_t k;
+
+	if (level.n == 0)
+		return false;
+	for (size_t i = 0; i < level.n; i += k) {
+		k = utf8_get(str_from(level, i), &cp);
+		if (k == 0 || cp < 0x20 || (cp >= 0x7f && cp < 0xa0) ||
+		    cp == 0x2028 || cp == 0x2029)
+			return false;
+	}
+	return true;
+}
+
+bool
+name_level(str *rest, str *level)
+{
+	if (rest->n == 0)
+		return false;
+	*level = str_cut(rest, '/');
+	return true;
+}
+
+enum err
+mailbox_name(struct arena *a, str name, str *out)
+{
+	struct buf b = {0};
+	str rest, level;
+	uint64_t depth = 0;
+	enum err e;
+
+	if (name.n > limits.mailbox_name_max + 1)
+		return ERR_LIMIT;
+	if ((e = utf8_nfc(&b, name)) != OK)
+		goto out;
+	rest = buf_str(&b);
+	if (str_ends(rest, S("/")))
+		rest.n--;
+	*out = arena_dup(a, rest);
+	if (out->p == NULL || rest.n == 0 || str_ends(rest, S("/")))
+		e = ERR_INVALID;
+	else if (rest.n > limits.mailbox_name_max)
+		e = ERR_LIMIT;
+	while (e == OK && name_level(&rest, &level)) {
+		if (!level_ok(level))
+			e = ERR_INVALID;
+		else if (++depth > limits.mailbox_depth_max)
+			e = ERR_LIMIT;
+	}
+	if (e == OK && str_casestarts(*out, S("INBOX")) &&
+	    (out->n == 5 || out->p[5] == '/'))
+		memcpy((char *)(uintptr_t)out->p, "INBOX", 5);
+out:
+	buf_free(&b);
+	return e;
+}
+
+enum err
+name_walk(struct store *st, uint64_t account, str name, uint32_t *node,
+    uint32_t *deepest, str *missing)
+{
+	uint32_t parent = 0;
+	str rest = name;
+	str level;
+	str before = rest;
+	enum err e = ERR_NOTFOUND;
+
+	*node = 0;
+	while (name_level(&rest, &level)) {
+		e = node_find(st, account, parent, level, node);
+		if (e != OK)
+			break;
+		parent = *node;
+		before = rest;
+	}
+	*deepest = parent;
+	*missing = before;
+	return e;
+}
+
+enum err
+name_subscribed(struct store *st, uint64_t account, str name, bool *yes)
+{
+	struct key k = key_of('Z', account);
+	struct buf row = {0};
+	struct dec d;
+	enum err e;
+
+	*yes = false;
+	key_u64(&k, hash_xxh3(name, 0));
+	e = index_get(st, &k, &row);
+	d = dec_of(buf_str(&row));
+	dec_u8(&d);
+	while (e == OK && dec_left(&d) > 0) {
+		str x = dec_str(&d);
+
+		dec_var(&d);
+		*yes = *yes || (!d.bad && str_eq(x, name));
+	}
+	buf_free(&row);
+	return e == ERR_NOTFOUND ? OK : e;
+}
+
+static unsigned
+node_attrs(const struct node *n)
+{
+	return (n->attrs & MB_SPECIAL_USE) |
+	       (n->mailbox == 0 ? MB_NOSELECT : 0u) |
+	       (n->children > 0 ? MB_HAS_CHILDREN : 0u);
+}
+
+enum err
+mailbox_find(
+    struct acct *a, struct arena *ar, str name, struct mailbox_info *info)
+{
+	uint32_t id, deepest;
+	struct node n;
+	str missing;
+	bool yes;
+	enum err e = name_walk(a->st, a->ac->id, name, &id, &deepest, &missing);
+
+	if (e == OK)
+		e = node_get(a->st, a->ac->id, id, &n);
+	if (e != OK)
+		return e;
+	*info = (struct mailbox_info){.id = n.mailbox,
+	    .name = arena_dup(ar, name),
+	    .attrs = node_attrs(&n),
+	    .uidvalidity = n.uidvalidity};
+	node_free(&n);
+	e = name_subscribed(a->st, a->ac->id, name, &yes);
+	if (yes)
+		info->attrs |= MB_SUBSCRIBED;
+	return e != OK ? e : info->name.p == NULL ? ERR_LIMIT : OK;
+}
+
+/* ---- all of them ---- */
+
+struct listed {
+	struct node n;
+	str whole; /* p NULL: not joined yet */
+};
+
+struct listing {
+	struct arena *ar;
+	struct listed *v;
+	size_t n, cap;
+	struct map *by_id; /* index + 1 */
+	struct mailbox_info *out;
+	size_t nout, out_cap;
+	struct map *by_name; /* index + 1 */
+	bool full, bad;
+};
+
+static bool
+each_node(void *ctx, str key, str row)
+{
+	struct listing *l = ctx;
+	struct dec d = dec_of(key);
+	struct listed x = {0};
+
+	x.n.id = dec_be32(&d);
+	if (!dec_end(&d) || node_decode(row, &x.n) != OK) {
+		l->bad = true;
+		return false;
+	}
+	x.n.name = arena_dup(l->ar, x.n.name);
+	if (x.n.name.p == NULL || !ARENA_PUSH(l->ar, l->v, l->n, l->cap)) {
+		l->full = true;
+		return false;
+	}
+	l->v[l->n++] = x;
+	map_put_u64(l->by_id, x.n.id, (void *)(uintptr_t)l->n);
+	return true;
+}
+
+/* Joins the name of a node with those above it, each once (1). */
+static bool
+join(struct listing *l, size_t at)
+{
+	size_t chain[64];
+	size_t n = 0;
+
+	while (l->v[at].whole.p == NULL) {
+		size_t up = l->v[at].n.parent == 0
+				? 0
+				: (size_t)(uintptr_t)map_get_u64(
+				      l->by_id, l->v[at].n.parent);
+
+		if (l->v[at].n.parent == 0) {
+			l->v[at].whole = l->v[at].n.name;
+			break;
+		}
+		if (up == 0)
+			return false;
+		if (n == NELEM(chain)) {
+			/* Very deep: what is above first, then again. */
+			if (!join(l, up - 1))
+				return false;
+			continue;
+		}
+		chain[n++] = at;
+		at = up - 1;
+	}
+	while (n > 0) {
+		str above = l->v[at].whole;
+
+		at = chain[--n];
+		if (l->v[at].whole.p == NULL)
+			l->v[at].whole = arena_f(l->ar, "%.*s/%.*s",
+			    STR_ARG(above), STR_ARG(l->v[at].n.name));
+		if (l->v[at].whole.p == NULL) {
+			l->full = true;
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+each_subscription(void *ctx, str key, str row)
+{
+	struct listing *l = ctx;
+	struct dec d = dec_of(row);
+
+	dec_u8(&d);
+	while (dec_left(&d) > 0) {
+		str name = dec_str(&d);
+		size_t i;
+
+		dec_var(&d);
+		if (d.bad)
+			break;
+		i = (size_t)(uintptr_t)map_get(l->by_name, name);
+		if (i > 0) {
+			l->out[i - 1].attrs |= MB_SUBSCRIBED;
+			continue;
+		}
+		name = arena_dup(l->ar, name);
+		if (name.p == NULL ||
+		    !ARENA_PUSH(l->ar, l->out, l->nout, l->out_cap)) {
+			l->full = true;
+			return false;
+		}
+		l->out[l->nout++] = (struct mailbox_info){
+		    .name = name, .attrs = MB_SUBSCRIBED | MB_NONEXISTENT};
+	}
+	l->bad = l->bad || d.bad;
+	return !d.bad;
+}
+
+static bool
+is_inbox(str s)
+{
+	return str_eq(s, S("INBOX"));
+}
+
+/* INBOX first; then so that what is below follows what it is below of. */
+static int
+by_name(const void *a, const void *b)
+{
+	str x = ((const struct mailbox_info *)a)->name;
+	str y = ((const struct mailbox_info *)b)->name;
+	size_t n = MIN(x.n, y.n);
+
+	if (is_inbox(x) != is_inbox(y))
+		return is_inbox(x) ? -1 : 1;
+	for (size_t i = 0; i < n; i++) {
+		unsigned c = x.p[i] == '/' ? 0 : (unsigned char)x.p[i] + 1u;
+		unsigned d = y.p[i] == '/' ? 0 : (unsigned char)y.p[i] + 1u;
+
+		if (c != d)
+			return c < d ? -1 : 1;
+	}
+	return x.n < y.n ? -1 : x.n > y.n;
+}
+
+static enum err
+list_nodes(struct listing *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct listed *x = &l->v[i];
+
+		if (!join(l, i))
+			return l->full ? ERR_LIMIT : ERR_CORRUPT;
+		if (!ARENA_PUSH(l->ar, l->out, l->nout, l->out_cap))
+			return ERR_LIMIT;
+		l->out[l->nout++] = (struct mailbox_info){.id = x->n.mailbox,
+		    .name = x->whole,
+		    .attrs = node_attrs(&x->n),
+		    .uidvalidity = x->n.uidvalidity};
+		map_put(l->by_name, x->whole, (void *)(uintptr_t)l->nout);
+	}
+	return OK;
+}
+
+enum err
+mailbox_list(
+    struct acct *a, struct arena *ar, struct mailbox_info **v, size_t *n)
+{
+	struct listing l = {.ar = ar, .by_id = map_new(), .by_name = map_new()};
+	struct key k = key_of('D', a->ac->id);
+	enum err e = index_scan(a->st, &k, STR_NONE, each_node, &l);
+
+	if (e == OK && !l.full && !l.bad)
+		e = list_nodes(&l);
+	k = key_of('Z', a->ac->id);
+	if (e == OK)
+		e = index_scan(a->st, &k, STR_NONE, each_subscription, &l);
+	if (e == OK && l.bad)
+		e = ERR_CORRUPT;
+	if (e == OK && l.full)
+		e = ERR_LIMIT;
+	if (e == OK && l.nout > 1)
+		qsort(l.out, l.nout, sizeof(*l.out), by_name);
+	map_free(&l.by_id);
+	map_free(&l.by_name);
+	*v = l.out;
+	*n = e == OK ? l.nout : 0;
+	return e;
+}
+
+/* ---- a mailbox's numbers ---- */
+
+enum err
+mailbox_status(struct acct *a, uint32_t id, struct mailbox_status *s)
+{
+	struct mbox *m;
+	enum err e = id == 0 ? ERR_CANNOT : mbox_get(a->st, a->ac->id, id, &m);
+	size_t ci, i;
+	bool gone;
+
+	if (e != OK)
+		return e;
+	pthread_mutex_lock(&m->mu);
+	gone = m->dead;
+	*s = (struct mailbox_status){.messages = m->messages,
+	    .unseen = m->unseen,
+	    .deleted = m->deleted,
+	    .recent = m->recent,
+	    .uidnext = m->uidnext,
+	    .uidvalidity = m->uidvalidity,
+	    .highestmodseq = atomic_load(&m->modseq),
+	    .size = m->size,
+	    .deleted_size = m->deleted_size};
+	if (m->recent_taken >= m->uidnext)
+		s->recent = 0;
+	else if (m->recent_taken > m->recent_from &&
+		 m->content == CONTENT_FULL) {
+		s->recent = 0;
+		if (mbox_seek(m, m->recent_taken, &ci, &i))
+			for (; ci < m->nc; ci++, i = 0)
+				s->recent += m->c[ci]->u->n - (uint32_t)i;
+	}
+	pthread_mutex_unlock(&m->mu);
+	mbox_unref(&m);
+	return gone ? ERR_NOTFOUND : OK;
+}
+
+void
+mailbox_objectid(const struct acct *a, uint32_t id, struct buf *out)
+{
+	buf_f(out, "m%llx-%x", (unsigned long long)a->ac->id, id);
+}

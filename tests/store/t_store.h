@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * What the tests of the store share: a store in a directory of its own,
+ * messages to put into it, and short ways to ask.
+ */
+#ifndef TESTS_STORE_T_STORE_H
+#define TESTS_STORE_T_STORE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "store/store.h"
+
+struct fix {
+	char dir[64];
+	struct store *st;
+	struct acct *a;
+	struct arena *ar;
+	bool died;
+	uint64_t pokes;
+};
+
+static void
+fix_fatal(void *arg)
+{
+	((struct fix *)arg)->died = true;
+}
+
+static void
+fix_poke(void *arg, uint64_t watcher)
+{
+	__atomic_add_fetch(&((struct fix *)arg)->pokes, 1, __ATOMIC_RELAXED);
+}
+
+static inline enum err
+fix_reopen_as(struct fix *f, bool rebuild)
+{
+	struct store_opts o = {.dir = f->dir,
+	    .no_background = true,
+	    .fatal = fix_fatal,
+	    .fatal_arg = f,
+	    .poke = fix_poke,
+	    .poke_arg = f,
+	    .rebuild = rebuild};
+	struct grant g = {.kind = GRANT_LOGIN, .account = 7};
+	enum err e;
+
+	acct_close(&f->a);
+	store_close(&f->st);
+	e = store_open(&o, &f->st);
+	if (e == OK)
+		e = acct_open(f->st, &g, S("ann"), &f->a);
+	return e;
+}
+
+static inline void
+fix_reopen(struct fix *f)
+{
+	assert_int_equal(fix_reopen_as(f, false), OK);
+}
+
+static inline struct fix *
+fix_new(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct fix *f = calloc(1, sizeof(*f));
+
+	log_setup("test", LOG_ERROR);
+	snprintf(f->dir, sizeof(f->dir), "%s/t_store.XXXXXX",
+	    tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
+	assert_non_null(mkdtemp(f->dir));
+	f->ar = arena_new(1ull << 32);
+	fix_reopen(f);
+	return f;
+}
+
+static inline void
+fix_free(struct fix *f)
+{
+	char cmd[128];
+
+	acct_close(&f->a);
+	store_close(&f->st);
+	arena_free(&f->ar);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
+	assert_int_equal(system(cmd), 0);
+	free(f);
+}
+
+/* A message with this subject, and a body of about n bytes. */
+static inline str
+fix_message(struct fix *f, const char *subject, size_t n)
+{
+	struct buf b = {0};
+	str s;
+
+	buf_f(&b,
+	    "From: a@example.org\r\nTo: b@example.org\r\nSubject: %s\r\n"
+	    "Message-ID: <%s@example.org>\r\n"
+	    "Date: Mon, 02 Jan 2006 15:04:05 +0100\r\n\r\n",
+	    subject, subject);
+	for (size_t i = 0; b.n < n; i++)
+		buf_f(&b, "%s line %zu\r\n", subject, i);
+	s = arena_buf(f->ar, &b);
+	buf_free(&b);
+	return s;
+}
+
+static inline enum err
+fix_append_to(
+    struct fix *f, uint32_t mailbox, str message, unsigned flags, uint32_t *uid)
+{
+	struct new_message m = {.message = message,
+	    .flags.system = flags,
+	    .internaldate = {1234567890, 60}};
+	uint32_t v, u = 0;
+	enum err e = store_append(f->a, mailbox, &m, 1, &v, &u);
+
+	if (uid != NULL)
+		*uid = u;
+	return e;
+}
+
+static inline uint32_t
+fix_append(struct fix *f, const char *subject, unsigned flags)
+{
+	uint32_t uid;
+
+	assert_int_equal(
+	    fix_append_to(f, 1, fix_message(f, subject, 300), flags, &uid), OK);
+	return uid;
+}
+
+static inline struct view *
+fix_view(struct fix *f, uint32_t mailbox)
+{
+	struct view *v;
+
+	assert_int_equal(view_open(f->a, mailbox, false, 1, &v), OK);
+	return v;
+}
+
+static inline struct ranges
+fix_set(uint32_t lo, uint32_t hi)
+{
+	struct ranges r = {0};
+
+	ranges_add(&r, lo, hi);
+	return r;
+}
+
+static inline enum err
+fix_store(
+    struct view *v, uint32_t lo, uint32_t hi, enum flag_op op, unsigned flags)
+{
+	struct ranges r = fix_set(lo, hi);
+	struct flag_change c = {.op = op,
+	    .flags.system = flags,
+	    .unchangedsince = UINT64_MAX,
+	    .silent = true};
+	enum err e = store_flags(v, &r, &c, NULL, NULL);
+
+	ranges_free(&r);
+	return e;
+}
+
+/* "uid:flags uid:flags ...", of what the view has. */
+static inline str
+fix_show(struct fix *f, struct view *v)
+{
+	struct buf b = {0};
+	struct entry e;
+	str s;
+
+	for (uint32_t i = 1; view_entries(v, i, &e, 1) == 1; i++) {
+		if (i > 1)
+			buf_c(&b, ' ');
+		buf_f(&b, "%u", e.uid);
+		if (e.expunged)
+			buf_c(&b, 'x');
+		buf_c(&b, ':');
+		e.recent = false;
+		view_flags(v, &e, &b);
+	}
+	s = arena_buf(f->ar, &b);
+	buf_free(&b);
+	return s;
+}
+
+static inline str
+fix_read(struct fix *f, struct view *v, uint32_t uid)
+{
+	struct source *src = NULL;
+	struct entry e;
+	char *p;
+
+	assert_int_equal(view_entries(v, view_seq(v, uid), &e, 1), 1);
+	assert_int_equal(view_source(v, &e, &src), OK);
+	p = arena_alloc(f->ar, src->size + 1);
+	assert_int_equal(src->ops->read(src, 0, p, src->size), OK);
+	str s = str_of(p, src->size);
+	source_unref(&src);
+	return s;
+}
+
+static void
+fix_fault(void *arg, str sentence)
+{
+	print_message("check: %.*s\n", STR_ARG(sentence));
+}
+
+static inline void
+fix_check(struct fix *f)
+{
+	assert_int_equal(store_check(f->st, true, fix_fault, NULL), 0);
+}
+
+#define assert_str(a, b)                                                     \
+	do {                                                                 \
+		str a_ = (a);                                                \
+		str b_ = (b);                                                \
+		if (!str_eq(a_, b_))                                         \
+			print_message("'%.*s' is not '%.*s'\n", STR_ARG(a_), \
+			    STR_ARG(b_));                                    \
+		assert_true(str_eq(a_, b_));                                 \
+	} while (0)
+
+#endif
