@@ -173,6 +173,8 @@ set_text(str *to, str value, bool collect)
 {
 	struct buf b = {0};
 
+	if (collect && value.n == 0 && to->n > 0)
+		return;
 	if (collect && to->n > 0) {
 		buf_str_add(&b, *to);
 		buf_c(&b, ' ');
@@ -317,6 +319,16 @@ explain(const struct row *r, struct buf *why)
 	}
 }
 
+/* Text of one line, without control characters. */
+static bool
+is_line(str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+			return false;
+	return utf8_valid(s);
+}
+
 enum err
 settings_set(
     struct settings *s, str name, str value, str where, struct buf *why)
@@ -331,8 +343,7 @@ settings_set(
 		buf_f(why, "\"; the nearest is %s", nearest(name));
 		return ERR_INVALID;
 	}
-	if (value.n > VALUE_MAX || memchr(value.p, '\0', value.n) != NULL ||
-	    !utf8_valid(value)) {
+	if (value.n > VALUE_MAX || !is_line(value)) {
 		buf_f(why, "%.*s: the value of %s is too long or no text",
 		    STR_ARG(where), r->name);
 		return ERR_INVALID;
