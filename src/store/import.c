@@ -421,8 +421,10 @@ walk(struct import *im, const char *path, str name, bool in_maildir,
 		return;
 	l.ar = arena_new(TREE_MEMORY_MAX);
 	import_list(im->root, path, look_each, &l);
-	qsort(l.dirs, l.ndirs, sizeof(*l.dirs), by_name);
-	qsort(l.mboxes, l.nmboxes, sizeof(*l.mboxes), by_name);
+	if (l.ndirs > 0)
+		qsort(l.dirs, l.ndirs, sizeof(*l.dirs), by_name);
+	if (l.nmboxes > 0)
+		qsort(l.mboxes, l.nmboxes, sizeof(*l.mboxes), by_name);
 	if (l.cur && (k == IMPORT_AUTO || k == IMPORT_MAILDIR)) {
 		box_add(im, IMPORT_MAILDIR, self, path);
 		box_sum(im, l.ar, IMPORT_MAILDIR, path);

@@ -140,7 +140,8 @@ enum err mailbox_delete(struct acct *a, str name) MUST_CHECK;
 enum err mailbox_rename(struct acct *a, str from, str to) MUST_CHECK;
 enum err mailbox_subscribe(struct acct *a, str name, bool yes) MUST_CHECK;
 /* Sets an imported mailbox's UIDVALIDITY and next UID; the mailbox must be
- * empty and unseen. */
+ * empty and unseen, or have that UIDVALIDITY and no higher next UID.
+ * ERR_CANNOT. */
 enum err mailbox_set_uids(struct acct *a, uint32_t id, uint32_t uidvalidity, uint32_t uidnext) MUST_CHECK;
 
 struct mailbox_status {

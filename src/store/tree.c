@@ -358,6 +358,9 @@ plan_uids(struct plan *p, struct tree_change *x)
 		e = ERR_NOTFOUND;
 	else if (x->op == TREE_RESTORED)
 		e = set_uids(p, x, m, new_uidvalidity(x), m->uidnext);
+	else if (m->uidvalidity == x->uidvalidity && !m->plan_alone &&
+		 x->uidnext >= m->plan_uidnext)
+		e = set_uids(p, x, m, x->uidvalidity, x->uidnext);
 	else if (m->messages > 0 || m->uidnext > 1 || m->views != NULL ||
 		 m->plan_uidnext > 1)
 		e = ERR_CANNOT;
