@@ -128,7 +128,8 @@ view_changed(struct view *v, uint64_t modseq, bool silent,
 		v->silent = x_grow(v->silent, MAX(v->nsilent * 2, (size_t)4),
 		    sizeof(*v->silent));
 	v->silent[v->nsilent++] = modseq;
-	if (v->quiet + 1 == modseq)
+	/* New keywords are told to their author too. */
+	if (v->quiet + 1 == modseq && v->nkeywords == v->m->nkeywords)
 		v->quiet = modseq;
 }
 
