@@ -577,21 +577,24 @@ view_resolve(const struct view *v, const struct ranges *set, bool uids,
 void
 view_flags(struct view *v, const struct entry *e, struct buf *out)
 {
-	static const char *const names[] = {
-	    "\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"};
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} names[] = {{"\\Answered", FLAG_ANSWERED}, {"\\Flagged", FLAG_FLAGGED},
+	    {"\\Deleted", FLAG_DELETED}, {"\\Seen", FLAG_SEEN},
+	    {"\\Draft", FLAG_DRAFT}};
 	size_t n = out->n;
 
-	for (int i = 0; i < 5; i++) {
-		if (e->flags >> i & 1)
-			buf_f(out, "%s%s", out->n > n ? " " : "", names[i]);
+	for (size_t i = 0; i < NELEM(names); i++) {
+		if (e->flags & names[i].bit)
+			buf_f(
+			    out, "%s%s", out->n > n ? " " : "", names[i].name);
 	}
 	for (size_t i = 0; i < v->mb->nkw; i++) {
 		if (e->flags >> (6 + i) & 1)
 			buf_f(out, "%s%.*s", out->n > n ? " " : "",
 			    STR_ARG(v->mb->kw[i]));
 	}
-	if (e->recent)
-		buf_f(out, "%s\\Recent", out->n > n ? " " : "");
 }
 
 void
