@@ -40,11 +40,15 @@ def corpus():
 class Server:
     """restante serve in a folder of its own, on loopback, ended by pid."""
 
-    def __init__(self, settings=(), users=("ann", "bob"), data=None, env=None):
+    def __init__(self, settings=(), users=("ann", "bob"), data=None, env=None, own_users=False):
         self.own = data is None
         self.top = Path(data or tempfile.mkdtemp(prefix="restante-test-"))
+        self.top.chmod(0o711)
         self.data = self.top / "data"
         self.settings = list(settings)
+        if os.geteuid() == 0 and not own_users:
+            # The users of an installation need not be on a test machine.
+            self.settings += [f"user_{u}=" for u in ("mail", "front", "auth", "keys")]
         self.ports = {}
         self.proc = None
         self.log = self.top / "log"

@@ -148,7 +148,7 @@ make_folders(struct supervisor *v, struct buf *why)
 	    !make_folder(v, "tls", 0700, PROC_SUPERVISOR, why) ||
 	    !make_folder(v, "run", 0711, PROC_SUPERVISOR, why))
 		return false;
-	path = below(v, "run/lock");
+	path = below(v, "run/serve.lock");
 	v->lock = os_lock(path);
 	if (v->lock < 0)
 		buf_f(why,
