@@ -86,7 +86,7 @@ check_format(struct store *st)
 static enum err
 take_lock(struct store *st)
 {
-	char *p = path_of(st, "run/lock");
+	char *p = path_of(st, "lock");
 
 	st->lock_fd = os_lock(p);
 	x_free(&p);
