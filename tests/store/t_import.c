@@ -186,13 +186,14 @@ odd(void **state)
 	    {.what = IMPORT_SUBSCRIBED, .mailbox = S("not there")},
 	    mail(f, "big", 0, "x", 0)};
 	struct importer *im = importer_new(f->a);
+	uint64_t was = limits.message_size_max;
 	bool added[4];
 	size_t at;
 
 	limits.message_size_max = v[3].message.n - 1;
 	assert_int_equal(importer_add(im, v, 4, added, &at), ERR_TOOBIG);
 	assert_int_equal(at, 3);
-	limits_default(&limits);
+	limits.message_size_max = was;
 	importer_free(&im);
 	box_id(f, "a/b_");
 	box_id(f, "INBOX/sub");
@@ -369,7 +370,8 @@ static void *
 writer(void *arg)
 {
 	struct fix *f = arg;
-	struct new_message m = {.message = fix_message(f, "w", 200),
+	struct new_message m = {
+	    .message = S("From: a@example.org\r\nSubject: w\r\n\r\nw\r\n"),
 	    .internaldate = {1500000000, 0}};
 	uint32_t validity, uid;
 

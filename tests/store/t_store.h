@@ -72,6 +72,8 @@ fix_new(void)
 	struct fix *f = calloc(1, sizeof(*f));
 
 	log_setup("test", LOG_ERROR);
+	/* Address space is dear under the thread sanitizer. */
+	limits.index_map_bytes = UINT64_C(1) << 30;
 	snprintf(f->dir, sizeof(f->dir), "%s/t_store.XXXXXX",
 	    tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
 	assert_non_null(mkdtemp(f->dir));
