@@ -238,6 +238,8 @@ mime_unfold(str value, struct buf *out)
 	const char *p, *end, *lf, *stop;
 
 	value = str_trim(value);
+	if (value.n == 0)
+		return;
 	p = value.p;
 	end = p + value.n;
 	while (p < end) {
