@@ -236,7 +236,7 @@ gather_line(struct conn *c, struct session *s, str in)
 	bool whole = n < in.n;
 
 	n = whole ? n + 1 : in.n;
-	if (s->line.n + n > limits.line_max) {
+	if (s->line.n + n > limits.prelogin_bytes_max) {
 		s->overlong = true;
 		return GATHER_RUN;
 	}
