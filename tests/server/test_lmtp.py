@@ -144,7 +144,8 @@ def test_bdat_and_sizes(shared_server, user):
         assert c.reply()[0] == 250
         c.write(b"BDAT 0 LAST\r\n")
         assert c.reply()[0] == 250
-        assert c.ask("BDAT 5 LAST\r\nabcde")[0] == 503
+        c.write(b"BDAT 5 LAST\r\nabcde")
+        assert c.reply()[0] == 503
         assert c.ask("NOOP")[0] == 250
     with shared_server.imap(user) as c:
         c.select()

@@ -41,8 +41,11 @@ def test_r20_injection(shared_server, proto, how):
         c.write(start + evil)
     elif how == "split":
         whole = start + evil
-        for i in range(len(whole)):
-            c.write(whole[i:i + 1])
+        try:
+            for i in range(len(whole)):
+                c.write(whole[i:i + 1])
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # ended before the last of it was sent
     else:
         c.write(start)
         assert c.line().startswith(ok)
