@@ -563,10 +563,12 @@ set_aside(struct index *ix)
 	buf_reset(&a);
 	buf_f(&a, "%s/lock.mdb%c", ix->dir, 0);
 	(void)os_unlink(a.p);
+	/* The mark goes when what it marks has gone for good. */
+	if (e == OK && os_fsync_dir(ix->dir) != 0)
+		e = err_errno(errno);
 	buf_reset(&a);
 	buf_f(&a, "%s/suspect%c", ix->dir, 0);
-	(void)os_unlink(a.p);
-	if (e == OK && os_fsync_dir(ix->dir) != 0)
+	if (e == OK && os_unlink(a.p) == 0 && os_fsync_dir(ix->dir) != 0)
 		e = err_errno(errno);
 	buf_free(&a);
 	buf_free(&b);
@@ -639,6 +641,15 @@ index_open(struct store *st, bool fresh, struct log_pos *pos, bool *clean)
 	if ((fresh || is_suspect(ix)) && (e = set_aside(ix)) != OK)
 		return e;
 	r = open_env(ix);
+	if (r == MDB_INVALID || r == MDB_VERSION_MISMATCH) {
+		/* A power cut while LMDB made it, for one. */
+		log_warn("the index is none: it is made again from the log");
+		mdb_env_close(ix->env);
+		ix->env = NULL;
+		if ((e = set_aside(ix)) != OK)
+			return e;
+		r = open_env(ix);
+	}
 	if (r != 0) {
 		log_error(
 		    "the index cannot be opened", KV_C("why", mdb_strerror(r)));
