@@ -319,6 +319,34 @@ between(const struct lines *have, const struct lines *a, const struct lines *b,
 	return true;
 }
 
+/* Whether all is there that the step does not touch. */
+static bool
+rest_there(const struct lines *have, const struct lines *a,
+    const struct lines *b, str *odd)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		*odd = a->v[i];
+		if (!is_number(*odd) && count(b, *odd) > 0 &&
+		    count(have, *odd) == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+unit_holds(const struct lines *have, const struct lines *a,
+    const struct lines *b, str *odd)
+{
+	switch (path->unit) {
+	case PER_MESSAGE:
+		return between(have, a, b, odd);
+	case PIECES:
+		return rest_there(have, a, b, odd);
+	default:
+		return false;
+	}
+}
+
 static void
 compare(unsigned lane, long acked, str facts)
 {
@@ -339,8 +367,7 @@ compare(unsigned lane, long acked, str facts)
 	lines_cut(&new, b);
 	if (same(&have, &old, &odd) || (next && same(&have, &new, &odd_new)))
 		;
-	else if (!next || path->unit == WHOLE ||
-		 !between(&have, &old, &new, &odd_new))
+	else if (!next || !unit_holds(&have, &old, &new, &odd_new))
 		load_fail("lane %u is neither as step %ld left it (%.*s) nor "
 			  "as the next would have (%.*s); it is\n%.*s",
 		    lane, acked, STR_ARG(odd), STR_ARG(odd_new), (int)text.n,

@@ -25,8 +25,10 @@
 #include "os/os.h"
 
 enum load_unit {
-	WHOLE,      /* a step is there or it is not */
-	PER_MESSAGE /* each line of a step by itself */
+	WHOLE,       /* a step is there or it is not */
+	PER_MESSAGE, /* each line of a step by itself */
+	PIECES       /* what a step leaves alone is there; done again, the step
+		       ends */
 };
 
 struct load_path {
