@@ -65,7 +65,8 @@ apply_record(struct apply *a, const struct record *r)
 		break;
 	case REC_MOVE:
 		e = apply_entries(a, r);
-		if (e == OK)
+		/* (2): either end may be unknown. */
+		if (e == OK || (e == ERR_NOTFOUND && a->st->rebuilding))
 			e = apply_expunge(a, r->account, r->from_mailbox,
 			    r->from_modseq, r->time_s, &r->uids);
 		break;

@@ -113,6 +113,8 @@ enum err apply_keywords(struct apply *a, const struct record *r) MUST_CHECK;
 enum err apply_recent(struct apply *a, const struct record *r) MUST_CHECK;
 enum err apply_expire(struct apply *a, const struct record *r) MUST_CHECK;
 enum err apply_snapshot(struct apply *a, const struct record *r) MUST_CHECK;
+enum err
+mbox_forget(struct store *st, uint64_t account, uint32_t id) MUST_CHECK;
 /* The mailbox of a record: ERR_NOTFOUND only while rebuilding. */
 enum err apply_mbox(
     struct apply *a, uint64_t account, uint32_t id, struct mbox **m) MUST_CHECK;

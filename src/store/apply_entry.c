@@ -21,8 +21,9 @@ enum { HISTORY_PAGE = 3600, GONE_PIECE = 100, EMPTY_BELOW = 64 };
 static enum err
 damaged(struct apply *a, struct mbox *m, const char *what)
 {
-	log_error("a mailbox and the log disagree", KV_C("what", what),
-	    KV_N("account", m->account), KV_N("mailbox", m->id));
+	if (!a->st->rebuilding)
+		log_error("a mailbox and the log disagree", KV_C("what", what),
+		    KV_N("account", m->account), KV_N("mailbox", m->id));
 	return apply_damage(a, what);
 }
 
@@ -399,7 +400,10 @@ gone_put(
     struct mbox *m, struct gone *v, uint32_t n, uint64_t modseq, int64_t time_s)
 {
 	struct key e = key_expire(time_s, m->account, m->id, modseq);
-	uint32_t part = 0;
+	uint32_t part =
+	    m->ngrows > 0 && m->grows[m->ngrows - 1].modseq == modseq
+		? m->grows[m->ngrows - 1].part + 1
+		: 0;
 
 	for (uint32_t at = 0; at < n; at += GONE_PIECE, part++) {
 		struct gone_row g = {.modseq = modseq,

@@ -294,7 +294,17 @@ snapshot_part(struct apply *a, const struct record *r, struct mbox *m)
 	return e;
 }
 
-/* The account's row; the tree follows in MAILBOX and SUBSCRIBE records. */
+static enum err
+table_del(struct store *st, uint64_t account, char table)
+{
+	struct doomed d = {st, key_of(table, account)};
+
+	return index_scan(st, &d.prefix, STR_NONE, each_doomed, &d);
+}
+
+/* The account's row. With SNAP_ACCOUNT the tree is forgotten, and follows in
+ * MAILBOX and SUBSCRIBE records; all that was known of it is in LMDB, for the
+ * replay flushes before such a group. */
 static enum err
 snapshot_account(struct apply *a, const struct record *r)
 {
@@ -303,17 +313,50 @@ snapshot_account(struct apply *a, const struct record *r)
 
 	if (e != OK)
 		return e;
-	if (!ac->there)
-		a->st->stat_accounts++;
-	ac->there = true;
+	a->st->stat_accounts += r->on && !ac->there ? 1u : 0u;
+	a->st->stat_accounts -= !r->on && ac->there ? 1u : 0u;
+	ac->there = r->on;
 	x_free_str(&ac->name);
 	ac->name = x_dup(r->name);
 	ac->next_mailbox = MAX(ac->next_mailbox, r->next_mailbox);
 	ac->next_message = MAX(ac->next_message, r->next_message);
 	ac->uidvalidity = MAX(ac->uidvalidity, r->uidvalidity);
+	if (r->part == SNAP_ACCOUNT) {
+		e = table_del(a->st, r->account, 'D');
+		if (e == OK)
+			e = table_del(a->st, r->account, 'N');
+		if (e == OK)
+			e = table_del(a->st, r->account, 'Z');
+		ac->nodes = ac->subscriptions = 0;
+	}
 	account_dirty(ac);
 	account_unref(&ac);
-	return OK;
+	return e;
+}
+
+/* A mailbox that no level of the tree holds any more: what told of its end
+ * is gone with it. */
+enum err
+mbox_forget(struct store *st, uint64_t account, uint32_t id)
+{
+	struct key k;
+	struct mbox *m;
+	enum err e = mbox_get(st, account, id, &m);
+
+	if (e != OK)
+		return e;
+	if ((e = mbox_pin(m, CONTENT_FULL)) == OK) {
+		pthread_mutex_lock(&m->mu);
+		e = wipe(m);
+		m->dead = m->freed = true;
+		k = key_mbox('M', m);
+		index_del(st, &k);
+		pthread_mutex_unlock(&m->mu);
+		mbox_dirty(m);
+		mbox_unpin(m);
+	}
+	mbox_unref(&m);
+	return e;
 }
 
 enum err
@@ -324,7 +367,7 @@ apply_snapshot(struct apply *a, const struct record *r)
 
 	if (!a->st->rebuilding)
 		return OK; /* (1) */
-	if (r->part == SNAP_ACCOUNT)
+	if (r->part == SNAP_ACCOUNT || r->part == SNAP_NUMBERS)
 		return snapshot_account(a, r);
 	if (r->part == SNAP_BEGIN)
 		return snapshot_begin(a, r);

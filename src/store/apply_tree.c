@@ -10,7 +10,7 @@
  *
  * (1) A rename changes one row of D and two of N, whatever stands below.
  */
-#include "store/apply.h"
+#include "store/names.h"
 
 #include <stdlib.h>
 
@@ -335,6 +335,7 @@ apply_mailbox(struct apply *a, const struct record *r)
 		break;
 	}
 	ac->next_mailbox = MAX(ac->next_mailbox, MAX(r->node, r->mailbox) + 1);
+	ac->tree_version++;
 	a->st->totals_dirty = true;
 	account_dirty(ac);
 	account_changed(ac);
@@ -347,16 +348,20 @@ apply_subscribe(struct apply *a, const struct record *r)
 {
 	struct key k = key_of('Z', r->account);
 	struct account *ac;
+	bool was;
 	enum err e = account_get(a->st, r->account, &ac);
 
 	if (e != OK)
 		return e;
 	key_u64(&k, hash_xxh3(r->name, 0));
-	e = list_change(a->st, &k, r->name, r->on ? 1 : 0);
-	if (r->on)
+	e = name_subscribed(a->st, r->account, r->name, &was);
+	if (e == OK)
+		e = list_change(a->st, &k, r->name, r->on ? 1 : 0);
+	if (r->on && !was)
 		ac->subscriptions++;
-	else
+	else if (!r->on && was)
 		ac->subscriptions -= ac->subscriptions > 0;
+	ac->tree_version++;
 	account_dirty(ac);
 	account_changed(ac);
 	account_unref(&ac);

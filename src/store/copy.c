@@ -125,15 +125,16 @@ reword(struct copy *x, struct plan *p, struct new_words *nw)
 		struct words w = {0};
 		struct more *more = NULL;
 		uint16_t *v = NULL;
+		uint64_t in;
 
 		if (y->flags >> 6 == 0)
 			continue;
-		if (i > 0 && y->nmore == 0 && x->last_in == y->flags &&
-		    x->entries[i - 1].nmore == 0) {
-			y->flags = x->entries[i - 1].flags;
+		/* Most have the same word as one before. */
+		if (y->nmore == 0 && x->last_in == y->flags) {
+			y->flags = x->last_out;
 			continue;
 		}
-		x->last_in = y->nmore == 0 ? y->flags : 0;
+		in = y->nmore == 0 ? y->flags : 0;
 		if (y->nmore > 0) {
 			more = arena_alloc(p->arena,
 			    sizeof(*more) + y->nmore * sizeof(more->v[0]));
@@ -149,6 +150,8 @@ reword(struct copy *x, struct plan *p, struct new_words *nw)
 		y->flags = w.flags;
 		y->more = v;
 		y->nmore = w.nmore;
+		x->last_in = w.nmore == 0 ? in : 0;
+		x->last_out = w.flags;
 		words_free(&w);
 	}
 	pthread_mutex_unlock(&x->to->mu);

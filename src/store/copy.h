@@ -17,7 +17,7 @@ struct copy {
 	struct rec_entry *entries;
 	uint32_t *from_uids, *to_uids;
 	size_t n;
-	uint64_t last_in; /* the word translated last */
+	uint64_t last_in, last_out; /* a word translated before; 0: none */
 };
 enum err plan_copy(struct plan *p, struct change *c);
 void copy_sort(uint16_t *v, size_t n);

@@ -9,7 +9,7 @@
  */
 #include "store/view.h"
 
-enum { AT_ONCE = 32, SLICE = 2000 };
+enum { LOOKED_AT = 1024, AT_ONCE = 64, SLICE = 2000 };
 
 struct waiting {
 	int64_t time_s;
@@ -19,7 +19,7 @@ struct waiting {
 };
 
 struct due {
-	struct waiting v[AT_ONCE];
+	struct waiting v[LOOKED_AT];
 	size_t n;
 	int64_t before_s;
 	bool more;
@@ -38,7 +38,7 @@ each_due(void *ctx, str key, str row)
 	w.modseq = dec_be64(&k);
 	if (!dec_end(&k) || w.time_s > d->before_s)
 		return false;
-	if (d->n == AT_ONCE) {
+	if (d->n == LOOKED_AT) {
 		d->more = true;
 		return false;
 	}
@@ -104,8 +104,19 @@ plan_expire(struct plan *p, struct change *c)
 	return OK;
 }
 
+/* What is left when the mailbox is gone: nothing else names it. */
+static void
+expire_row(struct store *st, const struct waiting *w)
+{
+	struct key k = key_expire(w->time_s, w->account, w->mailbox, w->modseq);
+
+	pthread_mutex_lock(&st->apply_mu);
+	index_del(st, &k);
+	pthread_mutex_unlock(&st->apply_mu);
+}
+
 static enum err
-expire_one(struct store *st, const struct waiting *w)
+expire_one(struct store *st, const struct waiting *w, bool *done)
 {
 	struct expire x = {.c.plan = plan_expire,
 	    .c.background = true,
@@ -113,11 +124,17 @@ expire_one(struct store *st, const struct waiting *w)
 	    .w = *w};
 	enum err e = mbox_get(st, w->account, w->mailbox, &x.m);
 
-	if (e == ERR_NOTFOUND)
-		return OK; /* its row will go with the next flush */
+	*done = true;
+	if (e == ERR_NOTFOUND) {
+		expire_row(st, w);
+		return OK;
+	}
 	if (e != OK)
 		return e;
-	if ((e = mbox_pin(x.m, CONTENT_FULL)) == OK) {
+	pthread_mutex_lock(&x.m->mu);
+	*done = !is_seen(x.m, w->modseq);
+	pthread_mutex_unlock(&x.m->mu);
+	if (*done && (e = mbox_pin(x.m, CONTENT_FULL)) == OK) {
 		e = commit(st, &x.c);
 		mbox_unpin(x.m);
 	}
@@ -129,17 +146,22 @@ enum err
 store_expire(struct store *st, bool *more)
 {
 	struct key all = {.p = "E", .n = 1};
-	struct due d = {
-	    .before_s = os_wall_ms() / 1000 - (int64_t)limits.expunged_keep_s};
+	struct due *d = x_alloc(sizeof(*d));
+	size_t n = 0;
+	size_t i;
+	bool done;
 	enum err e;
 
-	*more = false;
-	e = index_scan(st, &all, STR_NONE, each_due, &d);
-	for (size_t i = 0; i < d.n && e == OK; i++)
-		e = expire_one(st, &d.v[i]);
+	d->before_s = os_wall_ms() / 1000 - (int64_t)limits.expunged_keep_s;
+	e = index_scan(st, &all, STR_NONE, each_due, d);
+	for (i = 0; i < d->n && n < AT_ONCE && e == OK; i++) {
+		e = expire_one(st, &d->v[i], &done);
+		n += done;
+	}
 	/* The rows that are done must be out of the next look. */
-	if (e == OK && d.n > 0)
+	if (e == OK && n > 0)
 		e = index_flush(st);
-	*more = d.more;
+	*more = e == OK && n > 0 && (i < d->n || d->more || n == AT_ONCE);
+	x_free(&d);
 	return e;
 }

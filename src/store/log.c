@@ -180,6 +180,15 @@ segment_make(struct store *st, const struct log_pos *prev, uint64_t number,
 	return OK;
 }
 
+/* Zeros, or what was cancelled, behind the end are given back. The next
+ * segment's head, which says where this one ends, is durable by now. */
+static void
+segment_trim(struct segment *s)
+{
+	if (s->size > s->end && os_ftruncate(s->fd, (off_t)s->end) == 0)
+		s->size = s->end;
+}
+
 static void
 segment_list_add(struct log *l, struct segment *s)
 {
@@ -356,6 +365,10 @@ log_start(struct store *st, const struct log_pos *pos, bool fresh)
 	e = segment_make(st, pos, l->cur == NULL ? 1 : l->cur->number + 1, &s);
 	if (e != OK)
 		return e;
+	if (l->cur != NULL) {
+		l->cur->ended = true;
+		segment_trim(l->cur);
+	}
 	segment_list_add(l, s);
 	l->cur = s;
 	l->pos.seg = s->number;
@@ -396,6 +409,7 @@ roll(struct store *st)
 	pthread_mutex_lock(&l->ahead_mu);
 	segment_list_add(l, s);
 	l->cur->ended = true;
+	segment_trim(l->cur);
 	l->cur = s;
 	pthread_mutex_unlock(&l->ahead_mu);
 	l->pos.seg = s->number;

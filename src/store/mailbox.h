@@ -147,6 +147,7 @@ struct account {
 	uint32_t nodes;
 	uint32_t subscriptions;
 	uint64_t next_message;
+	uint64_t tree_version; /* in memory only: grows with the tree */
 	/* sessions that watch; mu */
 	pthread_mutex_t mu;
 	struct acct *accts;

@@ -12,8 +12,7 @@
  * (3) Between two commits of the index pass at most index_commit_ms, or
  *     index_commit_bytes of values.
  */
-#include "store/commit.h"
-#include "store/log.h"
+#include "store/compact.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BALLAST = 4 << 20, HOUSEKEEPING_MS = 1000 };
+enum { BALLAST = 4 << 20, HOUSEKEEPING_MS = 1000, COMPACT_REST_MS = 60000 };
 #define FORMAT_NOW 1
 
 static char *
@@ -126,8 +125,16 @@ replay_group(struct replay *r, const struct log_group *g)
 	enum record_type type;
 	unsigned version;
 	str payload;
+	bool snapshot = false;
 	enum err e = OK;
 
+	/* A snapshot finds all that was known in LMDB. */
+	while (r->st->rebuilding &&
+	       log_group_record(g, &at, &ref, &type, &version, &payload))
+		snapshot = snapshot || type == REC_SNAPSHOT;
+	if (snapshot && (e = index_flush(r->st)) != OK)
+		return e;
+	at = 0;
 	pthread_mutex_lock(&r->st->apply_mu);
 	while (e == OK &&
 	       log_group_record(g, &at, &ref, &type, &version, &payload)) {
@@ -409,8 +416,14 @@ housekeeping(struct store *st)
 	for (int i = 0; i < 8; i++)
 		if (store_expire(st, &more) != OK || !more)
 			break;
-	if (store_compact(st, &more) != OK)
-		log_debug("nothing was compacted");
+	if (os_mono_ms() < st->compact_next_ms)
+		return;
+	more = true;
+	for (int i = 0; i < 50 && more; i++)
+		if (store_compact(st, &more) != OK)
+			more = false;
+	if (!more)
+		st->compact_next_ms = os_mono_ms() + COMPACT_REST_MS;
 }
 
 static void *
@@ -478,6 +491,7 @@ start_background(struct store *st)
 static void
 tear_down(struct store *st)
 {
+	compaction_free(st);
 	index_close(st);
 	commit_close(st);
 	resident_close(st);
@@ -485,6 +499,7 @@ tear_down(struct store *st)
 	os_close(&st->lock_fd);
 	pthread_mutex_destroy(&st->apply_mu);
 	pthread_mutex_destroy(&st->reg_mu);
+	pthread_mutex_destroy(&st->compact_mu);
 	pthread_mutex_destroy(&st->bg_mu);
 	pthread_cond_destroy(&st->bg_cv);
 	x_free(&st->dir);
@@ -505,6 +520,7 @@ store_open(const struct store_opts *o, struct store **out)
 	st->lock_fd = -1;
 	pthread_mutex_init(&st->apply_mu, NULL);
 	pthread_mutex_init(&st->reg_mu, NULL);
+	pthread_mutex_init(&st->compact_mu, NULL);
 	st->accounts = map_new();
 	st->mboxes = map_new();
 	st->live = map_new();

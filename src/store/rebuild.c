@@ -99,10 +99,26 @@ static enum err
 count_mailbox(struct store *st, uint64_t account, uint32_t id)
 {
 	struct mbox *m;
+	struct node n;
 	enum err e = mbox_get(st, account, id, &m);
 
 	if (e != OK)
 		return e;
+	if (!m->dead) {
+		uint32_t holds = 0;
+
+		e = node_get(st, account, m->node, &n);
+		if (e == OK) {
+			holds = n.mailbox;
+			node_free(&n);
+		}
+		if (holds != id) {
+			mbox_unref(&m);
+			return e == OK || e == ERR_NOTFOUND
+				   ? mbox_forget(st, account, id)
+				   : e;
+		}
+	}
 	e = mbox_pin(m, CONTENT_FULL);
 	if (e != OK) {
 		mbox_unref(&m);
@@ -143,8 +159,11 @@ count_message(struct store *st, uint64_t account, uint64_t message)
 				live_add(st, b.record.seg, (int64_t)b.share);
 			body_put(st, account, row.sha, &b);
 		} else if (e == ERR_NOTFOUND) {
-			log_error("the body of a message is lost",
-			    KV_N("account", account), KV_N("message", message));
+			/* Of one that nothing refers to it went before. */
+			if (message_refs(st, account, message) > 0)
+				log_error("the body of a message is lost",
+				    KV_N("account", account),
+				    KV_N("message", message));
 			e = OK;
 		}
 	}

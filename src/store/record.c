@@ -358,6 +358,8 @@ enc_snapshot(struct buf *b, const struct record *r)
 		enc_str(b, r->page);
 		break;
 	case SNAP_ACCOUNT:
+	case SNAP_NUMBERS:
+		enc_u8(b, r->on);
 		enc_str(b, r->name);
 		enc_var(b, r->uidvalidity);
 		enc_var(b, r->next_mailbox);
@@ -394,6 +396,8 @@ dec_snapshot(struct dec *d, struct arena *a, struct record *r)
 		r->page = dec_str(d);
 		break;
 	case SNAP_ACCOUNT:
+	case SNAP_NUMBERS:
+		r->on = dec_u8(d) != 0;
 		r->name = dec_str(d);
 		r->uidvalidity = dec_u32v(d);
 		r->next_mailbox = dec_u32v(d);

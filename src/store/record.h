@@ -91,7 +91,8 @@ enum snap_part {
 	SNAP_GONE,    /* expunged and kept */
 	SNAP_HISTORY, /* a page of expunge history */
 	SNAP_ACCOUNT, /* account row; nodes and subscriptions forgotten */
-	SNAP_END
+	SNAP_END,
+	SNAP_NUMBERS /* the account's row; its tree stays as it is known */
 };
 
 struct record {

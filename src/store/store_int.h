@@ -180,6 +180,9 @@ struct store {
 	pthread_t background;
 	pthread_mutex_t bg_mu;
 	pthread_cond_t bg_cv;
+	pthread_mutex_t compact_mu;
+	struct compaction *compaction;
+	int64_t compact_next_ms; /* the background thread's */
 	bool bg_stop, bg_work, ballast_made;
 	bool started;           /* the replay is done */
 	atomic_bool died;       /* the owner was told */

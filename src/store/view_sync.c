@@ -83,6 +83,7 @@ static void
 sync_flags(struct view *v, struct changes *c)
 {
 	const struct mbox *m = v->m;
+	uint32_t uid;
 
 	for (size_t ci = 0; ci < m->nc; ci++) {
 		const struct chunk *k = m->c[ci];
@@ -90,8 +91,7 @@ sync_flags(struct view *v, struct changes *c)
 		if (k->max_modseq <= v->told_flags)
 			continue;
 		for (uint32_t i = 0; i < k->u->n; i++) {
-			uint32_t uid = k->u->uid[i];
-
+			uid = k->u->uid[i];
 			if (uid >= v->next_uid)
 				break;
 			if (k->modseq[i] <= v->told_flags ||
@@ -101,15 +101,9 @@ sync_flags(struct view *v, struct changes *c)
 				ranges_add(&c->flags, uid, uid);
 		}
 	}
-	for (size_t i = 0; i < v->owed.n; i++) {
-		uint32_t uid = v->owed.v[i].lo;
-
-		for (; lives(m, uid) && version_seq(v->ver, uid) != 0; uid++) {
+	for (uint32_t x = 0; ranges_next(&v->owed, x, &uid); x = uid + 1)
+		if (lives(m, uid) && version_seq(v->ver, uid) != 0)
 			ranges_add(&c->flags, uid, uid);
-			if (uid == v->owed.v[i].hi)
-				break;
-		}
-	}
 	ranges_reset(&v->owed);
 	v->nsilent = 0;
 }

@@ -7,14 +7,10 @@
 #ifndef TESTS_STORE_T_STORE_H
 #define TESTS_STORE_T_STORE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
 
+#include "seeds.h"
 #include "store/store.h"
 
 struct fix {
@@ -222,15 +218,5 @@ fix_check(struct fix *f)
 {
 	assert_int_equal(store_check(f->st, true, fix_fault, NULL), 0);
 }
-
-#define assert_str(a, b)                                                     \
-	do {                                                                 \
-		str a_ = (a);                                                \
-		str b_ = (b);                                                \
-		if (!str_eq(a_, b_))                                         \
-			print_message("'%.*s' is not '%.*s'\n", STR_ARG(a_), \
-			    STR_ARG(b_));                                    \
-		assert_true(str_eq(a_, b_));                                 \
-	} while (0)
 
 #endif
