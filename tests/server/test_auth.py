@@ -239,7 +239,7 @@ def test_r43_canary():
         with s.imap() as c:
             c.ok(f'LOGIN ann "{secret}"')
         with s.imap() as c:
-            got = c.cmd(f'LOGIN "{secret}" "{secret}x"')
+            got = c.cmd(f'LOGIN "ann" "{secret}x"')
             assert secret.encode() not in got[1]
         with s.imap() as c:
             c.write(f"x LOGIN ann {secret} extra\r\n".encode())

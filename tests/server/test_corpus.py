@@ -57,7 +57,7 @@ def big_server():
 
 def split_front(got):
     """What LMTP put in front, and the message."""
-    front = re.match(rb"(?:(?:Return-Path|Delivered-To|Received):.*\r\n(?:[ \t].*\r\n)*)+", got)
+    front = re.match(rb"Return-Path:.*\r\nDelivered-To:.*\r\nReceived:.*\r\n(?:[ \t].*\r\n)*", got)
     assert front, got[:200]
     return got[:front.end()], got[front.end():]
 
