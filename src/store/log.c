@@ -623,6 +623,11 @@ log_commit(struct store *st, const struct log_record *v, size_t n)
 		e = err_errno(errno);
 		goto out;
 	}
+	/* A large group writes past the zeros ahead: whoever writes zeros
+	 * next begins behind it, or he would write over it. */
+	pthread_mutex_lock(&l->ahead_mu);
+	l->cur->size = MAX(l->cur->size, end);
+	pthread_mutex_unlock(&l->ahead_mu);
 	if (os_pwritev(l->cur->fd, k.v, k.n, (off_t)l->pos.off) !=
 	    (ssize_t)k.len) {
 		e = cancel_write(st, errno);
@@ -634,7 +639,6 @@ log_commit(struct store *st, const struct log_record *v, size_t n)
 	}
 	atomic_fetch_add_explicit(&l->flushes, 1, memory_order_relaxed);
 	pthread_mutex_lock(&l->ahead_mu);
-	l->cur->size = MAX(l->cur->size, end);
 	l->cur->end = end;
 	pthread_mutex_unlock(&l->ahead_mu);
 	atomic_store_explicit(&l->used, end, memory_order_relaxed);
