@@ -5,14 +5,16 @@
  * or number, values of a body and its checksum.
  *
  * (1) LMDB syncs every commit; the folder is flushed at each start. Never
- * WRITEMAP, NOSYNC, DUPSORT. (2) A value is body, then XXH3-64 of the body
- * seeded by the key's: wrong bytes, or right ones under another key, are never
- * taken for secrets. (3) The counts of enabled accounts and of those with SCRAM
- * keys change with the commit that changes the accounts. (4) After a failed
- * write or flush nothing more is written: what the disk holds is found out by
- * the next process. (5) LMDB writes the two heads of a new file without a flush
- * between, and opens none whose heads are torn. So the file is made, and
- * flushed, under another name.
+ *     WRITEMAP, NOSYNC, DUPSORT.
+ * (2) A value is body, then XXH3-64 of the body seeded by the key's: wrong
+ *     bytes, or right ones under another key, are never taken for secrets.
+ * (3) The counts of enabled accounts and of those with SCRAM keys change
+ *     with the commit that changes the accounts.
+ * (4) After a failed write or flush nothing more is written: what the disk
+ *     holds is found out by the next process.
+ * (5) LMDB writes the two heads of a new file without a flush between, and
+ *     opens none whose heads are torn. So the file is made, and flushed,
+ *     under another name.
  */
 #include <errno.h>
 #include <fcntl.h>
