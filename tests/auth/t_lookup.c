@@ -91,6 +91,83 @@ test_logins(void **state)
 	auth_close(&a);
 }
 
+/* ---- counted hashing ---- */
+
+static int hashes;
+char *__real_crypt_rn(const char *pw, const char *setting, void *data, int n);
+char *__wrap_crypt_rn(const char *pw, const char *setting, void *data, int n);
+char *
+__wrap_crypt_rn(const char *pw, const char *setting, void *data, int n)
+{
+	hashes++;
+	return __real_crypt_rn(pw, setting, data, n);
+}
+
+/* R33: whoever is refused has cost one hash of the same kind: a wrong
+ * password, an unknown name, none at all, a disabled account with the right
+ * password or a wrong one, an imported digest. */
+static void
+test_same_work(void **state)
+{
+	static const struct {
+		const char *name, *password;
+	} rows[] = {
+	    {"ann", "wrong"},
+	    {"nobody", "right"},
+	    {"no name", "right"},
+	    {"off", "right"},
+	    {"off", "wrong"},
+	    {"digest", "wrong"},
+	    {"pbkdf2", "wrong"},
+	};
+	struct auth *a = fresh("work", NULL);
+	struct auth_import n;
+	uint64_t id;
+
+	assert_int_equal(auth_user_add(a, S("ann"), S("right"), &id), OK);
+	assert_int_equal(auth_user_add(a, S("off"), S("right"), &id), OK);
+	assert_int_equal(auth_user_enable(a, S("off"), false), OK);
+	assert_int_equal(auth_user_import(a,
+			     S("digest:{PLAIN}right\npbkdf2:{PBKDF2}$1$salt$10$"
+			       "a8d71fa1d5b6a0691ddaa7eb8ef297755f25d64b\n"),
+			     NULL, NULL, &n),
+	    OK);
+	assert_int_equal(auth_check(a, S("x"), S("y"), &id), ERR_AUTH);
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		hashes = 0;
+		assert_int_equal(auth_check(a, str_c(rows[i].name),
+				     str_c(rows[i].password), &id),
+		    ERR_AUTH);
+		if (hashes != 1)
+			fail_msg("%s: %d hashes", rows[i].name, hashes);
+	}
+	/* And the time of it: medians of 15, printed, held to a third. */
+	int64_t t[2][15], m[2];
+	for (int i = 0; i < 15; i++)
+		for (int k = 0; k < 2; k++) {
+			t[k][i] = os_mono_us();
+			assert_int_equal(
+			    auth_check(
+				a, k ? S("ann") : S("nobody"), S("wrong"), &id),
+			    ERR_AUTH);
+			t[k][i] = os_mono_us() - t[k][i];
+		}
+	for (int k = 0; k < 2; k++) {
+		for (int i = 0; i < 15; i++)
+			for (int j = i + 1; j < 15; j++)
+				if (t[k][j] < t[k][i]) {
+					int64_t x = t[k][i];
+					t[k][i] = t[k][j];
+					t[k][j] = x;
+				}
+		m[k] = t[k][7];
+	}
+	print_message("unknown %lld us, wrong %lld us\n", (long long)m[0],
+	    (long long)m[1]);
+	assert_true(m[0] * 3 > m[1] * 2 && m[1] * 3 > m[0] * 2);
+	auth_close(&a);
+}
+
 static const char *
 mechs(struct auth *a, bool tls)
 {
@@ -154,6 +231,7 @@ t_lookup(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_recipients),
 	    cmocka_unit_test(test_logins),
+	    cmocka_unit_test(test_same_work),
 	    cmocka_unit_test(test_mechs),
 	};
 
