@@ -18,7 +18,7 @@
 #include "net/net_int.h"
 
 #define SURPLUS_MS 10000
-#define STACK_BYTES (512 * 1024)
+#define STACK_BYTES (1024 * 1024)
 #define STOP_MS 10000
 
 /* ---- ownership ---- */
