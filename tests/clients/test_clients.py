@@ -6,16 +6,19 @@ import imaplib
 import json
 import os
 import poplib
+import pwd
 import re
 import shutil
 import ssl
 import subprocess
+import tempfile
 import textwrap
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from harness import PASSWORD, Server, message, sha
+from harness import PASSWORD, Server, crlf, message, sha
 
 MODES = ["clear", "starttls", "tls"]
 N = 20
@@ -34,6 +37,21 @@ def run(args, check=True, **kw):
         raise AssertionError(f"{args[0]}: {r.returncode}\n{r.stdout[-2000:].decode(errors='replace')}\n"
                              f"{r.stderr[-2000:].decode(errors='replace')}")
     return r
+
+
+@contextmanager
+def plain_user():
+    """((uid, gid), a folder of theirs): not root, whom some refuse."""
+    who = (os.getuid(), os.getgid())
+    if who[0] == 0:
+        n = pwd.getpwnam("nobody")
+        who = (n.pw_uid, n.pw_gid)
+    home = Path(tempfile.mkdtemp(prefix="restante-client-"))
+    shutil.chown(home, *who)
+    try:
+        yield who, home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +213,13 @@ def test_mbsync(office, box, mode, tmp_path):
         assert len(c.ok("UID SEARCH FLAGGED SEEN")[0].split()) == 3
         assert len(c.uids()) == N
     assert len(list((tmp_path / "mail" / "INBOX").glob("*/*"))) == N
-    run(go)
-    assert len(list((tmp_path / "mail" / "INBOX").glob("*/*"))) == N
+    # A third run finds nothing to do.
+    with office.imap(name) as c:
+        before = c.ok("STATUS INBOX (MESSAGES UIDNEXT UNSEEN)")
+        names = sorted(f.name for f in (tmp_path / "mail").rglob("*"))
+        run(go)
+        assert c.ok("STATUS INBOX (MESSAGES UIDNEXT UNSEEN)") == before
+        assert sorted(f.name for f in (tmp_path / "mail").rglob("*")) == names
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -210,22 +233,34 @@ def test_fetchmail(office, box, mode, proto, tmp_path):
     script.write_text(f"#!/bin/sh\ncat > {out}.$$.$(date +%N)\n")
     script.chmod(0o755)
     rc = tmp_path / "rc"
-    tls = {"clear": "sslproto ''", "starttls": "sslproto 'auto' no sslcertck", "tls": "ssl no sslcertck"}[mode]
-    rc.write_text(f"poll 127.0.0.1 protocol {proto} port {port}\n"
-                  f"  user \"{name}\" password \"{PASSWORD}\" {tls} fetchall no keep no rewrite\n"
-                  f"  mda \"{script}\"\n")
-    rc.chmod(0o600)
-    env = dict(os.environ, FETCHMAILHOME=str(tmp_path), HOME=str(tmp_path))
-    r = run(["fetchmail", "-f", rc, "--pidfile", tmp_path / "pid"], check=False, env=env)
-    assert r.returncode == 0, r.stdout + r.stderr
-    assert len(list(tmp_path.glob("out.*"))) == N
-    r = run(["fetchmail", "-f", rc, "--pidfile", tmp_path / "pid"], check=False, env=env)
-    assert r.returncode == 1, r.stdout + r.stderr
+    tls = {"clear": "sslproto ''", "starttls": "sslproto 'TLS1.2+' no sslcertck", "tls": "ssl no sslcertck"}[mode]
+
+    def go(want, options):
+        uidl = "uidl " if proto == "pop3" else ""
+        rc.write_text(f"set invisible\npoll 127.0.0.1 protocol {proto} {uidl}port {port}\n"
+                      f"  user \"{name}\" password \"{PASSWORD}\" {tls} no rewrite{options}\n"
+                      f"  mda \"{script}\"\n")
+        rc.chmod(0o600)
+        env = dict(os.environ, FETCHMAILHOME=str(tmp_path), HOME=str(tmp_path))
+        r = run(["fetchmail", "-v", "-f", rc, "--pidfile", tmp_path / "pid"], check=False, env=env)
+        assert r.returncode == want, r.stdout[-2000:] + r.stderr[-2000:]
+        assert (mode == "starttls") == ((b" STARTTLS\n" if proto == "imap" else b"> STLS\n") in r.stdout), r.stdout
+        got = [f.read_bytes() for f in tmp_path.glob("out.*")]
+        assert sorted(sha(crlf(x)) for x in got) == sorted(hashes), got[:1]
+
+    # Kept (fetchmail asks with TOP or PEEK), then nothing new, then deleted.
+    go(0, " keep")
+    go(1, " keep")
+    for f in tmp_path.glob("out.*"):
+        f.unlink()
+    go(0, " fetchall no keep")
+    go(1, " fetchall no keep")
     with office.imap(name) as c:
         c.select()
         assert c.uids() == []
 
 
+# getmail speaks no STARTTLS.
 @pytest.mark.parametrize("mode", ["clear", "tls"])
 @pytest.mark.parametrize("proto", ["imap", "pop3"])
 def test_getmail(office, box, mode, proto, tmp_path):
@@ -234,21 +269,29 @@ def test_getmail(office, box, mode, proto, tmp_path):
     port = office.ports[proto + ("s" if mode == "tls" else "")]
     kind = {"imap": {"clear": "SimpleIMAPRetriever", "tls": "SimpleIMAPSSLRetriever"},
             "pop3": {"clear": "SimplePOP3Retriever", "tls": "SimplePOP3SSLRetriever"}}[proto][mode]
-    for d in ("new", "cur", "tmp"):
-        (tmp_path / "md" / d).mkdir(parents=True)
-    (tmp_path / "rc").write_text(f"[retriever]\ntype = {kind}\nserver = 127.0.0.1\nport = {port}\n"
-                                 f"username = {name}\npassword = {PASSWORD}\n"
-                                 f"[destination]\ntype = Maildir\npath = {tmp_path}/md/\n"
-                                 "[options]\ndelete = true\nread_all = true\ndelivered_to = false\nreceived = false\n")
-    go = ["getmail", "-g", tmp_path, "-r", tmp_path / "rc"]
-    run(go)
-    files = list((tmp_path / "md" / "new").iterdir())
-    assert len(files) == N
-    run(go)
-    assert len(list((tmp_path / "md" / "new").iterdir())) == N
-    with office.imap(name) as c:
-        c.select()
-        assert c.uids() == []
+    with plain_user() as (who, home):
+        for d in ("new", "cur", "tmp"):
+            os.makedirs(f"{home}/md/{d}")
+            shutil.chown(f"{home}/md/{d}", *who)
+
+        def go(delete):
+            (home / "rc").write_text(
+                f"[retriever]\ntype = {kind}\nserver = 127.0.0.1\nport = {port}\n"
+                f"username = {name}\npassword = {PASSWORD}\n"
+                f"[destination]\ntype = Maildir\npath = {home}/md/\n"
+                f"[options]\ndelete = {delete}\nread_all = false\ndelivered_to = false\nreceived = false\n")
+            run(["getmail", "-g", home, "-r", home / "rc"], user=who[0], group=who[1], extra_groups=[],
+                env=dict(os.environ, HOME=str(home)), cwd=home)
+            return sorted(sha(crlf(re.sub(rb"(?m)^X-getmail-retrieved-from-mailbox: .*\n", b"", f.read_bytes())))
+                          for f in (home / "md" / "new").iterdir())
+
+        assert go(False) == sorted(hashes)
+        assert go(False) == sorted(hashes)
+        assert go(True) == sorted(hashes)
+        with office.imap(name) as c:
+            c.select()
+            assert c.uids() == []
+        assert go(True) == sorted(hashes)
 
 
 @pytest.mark.parametrize("mode", MODES)
