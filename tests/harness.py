@@ -329,7 +329,7 @@ class Imap(Line):
         return self.ok(f'{how} "{box}"')
 
     def append(self, message, box="INBOX", opts=""):
-        got, end = self.cmd([f'APPEND "{box}" {opts}', message])
+        got, end = self.cmd([f'APPEND "{box}" {opts}{" " if opts else ""}', message])
         assert end.startswith(b"OK"), end
         m = re.search(rb"APPENDUID (\d+) ([\d:,]+)", end)
         return int(m.group(2)) if m and m.group(2).isdigit() else None
