@@ -494,6 +494,38 @@ test_deaths(void **state)
 	close_world(&w);
 }
 
+/* R124: lmtp_idle_s; who waits for auth or mail is not idle. */
+static void
+test_idle(void **state)
+{
+	struct world w;
+
+	open_world(&w, LOOP, false);
+	fake_input(w.c, S("LHLO x\r\nMAIL FROM:<s@x>\r\n"));
+	assert_int_equal(fake_timer(w.c), limits.lmtp_idle_s * 1000);
+	w.hold = true;
+	fake_forget(w.c);
+	fake_input(w.c, S("RCPT TO:<ann@y>\r\nNOOP\r\n"));
+	fake_why(w.c, WHY_TIMER);
+	assert_true(str_starts(fake_output(w.c), S("451 4.3.0 ")));
+	assert_true(str_ends(fake_output(w.c), S(NOTHING)));
+	w.hold = false;
+	w.mute = true;
+	fake_forget(w.c);
+	fake_input(w.c, S("RCPT TO:<ann@y>\r\nDATA\r\nx\r\n.\r\n"));
+	fake_why(w.c, WHY_TIMER);
+	fake_why(w.c, WHY_STOP);
+	assert_false(fake_is_closed(w.c));
+	assert_true(str_eq(fake_output(w.c), S(RCPT_OK DATA_OK)));
+	close_world(&w);
+	open_world(&w, LOOP, false);
+	fake_why(w.c, WHY_TIMER);
+	assert_true(str_ends(
+	    fake_output(w.c), S("421 4.4.2 Nothing came for too long\r\n")));
+	assert_true(fake_is_closed(w.c));
+	close_world(&w);
+}
+
 static void
 test_who_may(void **state)
 {
@@ -514,7 +546,7 @@ test_who_may(void **state)
 	assert_false(lmtp_networks_valid(S("example.org")));
 }
 
-/* R20, R22 */
+/* R20, R21, R22 */
 static void
 test_starttls(void **state)
 {
@@ -523,6 +555,18 @@ test_starttls(void **state)
 	open_world(&w, LOOP, false);
 	fake_input(w.c, S("LHLO x\r\nSTARTTLS\r\nNOOP\r\n"));
 	assert_true(fake_is_closed(w.c));
+	close_world(&w);
+	/* R21: while an answer of auth is awaited */
+	open_world(&w, LOOP, false);
+	w.hold = true;
+	fake_input(w.c, S("LHLO x\r\nMAIL FROM:<s@x>\r\nRCPT "
+			  "TO:<a>\r\nSTARTTLS\r\nNOOP\r\n"));
+	assert_false(fake_is_closed(w.c));
+	auth_release(&w);
+	assert_true(fake_is_closed(w.c));
+	assert_false(fake_tls_on(w.c));
+	assert_true(str_ends(
+	    fake_output(w.c), S(RCPT_OK "220 2.0.0 Begin TLS now\r\n")));
 	close_world(&w);
 	open_world(&w, LOOP, false);
 	fake_input(w.c, S("LHLO x\r\nMAIL FROM:<s@x>\r\nSTARTTLS\r\n"));
@@ -594,6 +638,7 @@ main(void)
 	    cmocka_unit_test(test_many),
 	    cmocka_unit_test(test_sizes),
 	    cmocka_unit_test(test_deaths),
+	    cmocka_unit_test(test_idle),
 	    cmocka_unit_test(test_who_may),
 	    cmocka_unit_test(test_starttls),
 	    cmocka_unit_test(test_every_end),

@@ -266,6 +266,8 @@ static const struct dialogue dialogues[] = {
 	 "+ Go on\r\n+ Go on\r\n", "imap tag=a text=Logged in input= tls=0"},
 	{&login_imap, LOOP, false, S("a LOGIN {3+}\r\nann {13+}\r\ncorrect horse\r\n"),
 	 "", "imap tag=a text=Logged in input= tls=0"},
+	{&login_imap, LOOP, false, S("a LOGIN \"\xc3\xa4nn\" {3}\r\n\xe4\xff!\r\nb NOOP\r\n"),
+	 "+ Go on\r\na " WRONG "b OK Nothing done\r\n", ""},
 	{&login_imap, LOOP, false, S("a LOGIN ann wrong\r\nb NOOP\r\n"),
 	 "a " WRONG "b OK Nothing done\r\n", ""},
 	{&login_imap, LOOP, false, S("a LOGIN ann down\r\n"), "a NO [UNAVAILABLE] *", ""},

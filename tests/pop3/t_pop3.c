@@ -201,6 +201,24 @@ test_together(void **state)
 	close_world(&w);
 }
 
+/* docs/VIOLATIONS.md: 8-bit headers as they are, without UTF8 too; bare LF
+ * is sent as CR LF and counted as it is stored. */
+static void
+test_odd_messages(void **state)
+{
+	struct world w;
+
+	open_world(&w, 0);
+	fake_store_add(w.st, S("Subject: \xc3\xa4 \xe4\n\nx\n"));
+	w.c = begin(&w, STR_NONE);
+	fake_forget(w.c);
+	fake_input(w.c, S("LIST 5\r\nRETR 5\r\n"));
+	assert_true(str_eq(fake_output(w.c),
+	    S("+OK 5 17\r\n+OK 17 octets\r\nSubject: \xc3\xa4 \xe4\r\n\r\nx\r\n"
+	      ".\r\n")));
+	close_world(&w);
+}
+
 /* R97: the store fails; what was not deleted is not said to be. */
 static void
 test_failures(void **state)
@@ -306,6 +324,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_dialogues),
 	    cmocka_unit_test(test_together),
+	    cmocka_unit_test(test_odd_messages),
 	    cmocka_unit_test(test_failures),
 	    cmocka_unit_test(test_delay),
 	    cmocka_unit_test(test_bounds),
