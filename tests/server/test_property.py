@@ -127,7 +127,7 @@ class Run:
         s = self.sessions[s]
         self.step += 1
         name = f"s{self.step}"
-        got, end = s.cmd([f"APPEND {box} ({' '.join(sorted(flags))})", message(name)])
+        got, end = s.cmd([f"APPEND {box} ({' '.join(sorted(flags))}) ", message(name)])
         m = re.match(rb"OK \[APPENDUID (\d+) (\d+)\]", end)
         assert m, end
         assert int(m.group(2)) == self.model.add(box, name, flags), "UIDs are handed out in order"
