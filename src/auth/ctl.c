@@ -571,7 +571,7 @@ auth_command(const char *data, const struct auth_conf *conf, str verb,
 	struct chan *ch = server_of(data);
 	struct auth *a = NULL;
 	struct buf dir = {0};
-	struct effects fx;
+	struct effects fx = {0};
 	enum err e;
 
 	if (ch != NULL) {

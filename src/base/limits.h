@@ -34,7 +34,7 @@
 	X(connections_max,           20000,       1, 10000000,      "connections",  "connections of all clients") \
 	X(connections_per_address,      50,       1, 10000000,      "connections",  "connections of one address (/64 with IPv6), loopback excepted") \
 	X(connections_per_account,     100,       1, 10000000,      "connections",  "sessions of one account") \
-	X(auth_failures_per_minute,     10,       1, 1000000,       "failures",     "failed logins a minute of one address (/64) and of one account") \
+	X(auth_failures_per_minute,     10,       1, 1000000,       "failures",     "failed logins a minute of one address (/64, loopback excepted) and of one account") \
 	X(auth_delay_ms,              1000,       1, 60000,         "milliseconds", "delay of the first failed login; doubles") \
 	X(auth_delay_max_ms,         16000,       1, 600000,        "milliseconds", "the longest delay of a failed login") \
 	X(auth_cache_s,                300,       1, 86400,         "seconds",      "how long a verified password is remembered") \

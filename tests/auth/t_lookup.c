@@ -93,7 +93,7 @@ test_logins(void **state)
 
 /* ---- counted hashing ---- */
 
-static int hashes;
+static _Atomic int hashes;
 char *__real_crypt_rn(const char *pw, const char *setting, void *data, int n);
 char *__wrap_crypt_rn(const char *pw, const char *setting, void *data, int n);
 char *
@@ -139,7 +139,7 @@ test_same_work(void **state)
 				     str_c(rows[i].password), &id),
 		    ERR_AUTH);
 		if (hashes != 1)
-			fail_msg("%s: %d hashes", rows[i].name, hashes);
+			fail_msg("%s: %d hashes", rows[i].name, (int)hashes);
 	}
 	/* And the time of it: medians of 15, printed, held to a third. */
 	int64_t t[2][15], m[2];
