@@ -36,12 +36,12 @@ struct segment {
 	uint64_t number;
 	int fd; /* read and write; closed with the last reference */
 	atomic_uint refs;
-	uint64_t salt;  /* seed of its checksums */
-	uint64_t first; /* sequence number of its first group */
-	atomic_uint_fast64_t end; /* bytes in use; of the last one: so far */
-	uint64_t size;  /* of the file, zeros ahead included */
-	bool ended;     /* its successor says where it ends */
-	bool drop;      /* compacted: the file goes with the last reference */
+	uint64_t salt;             /* seed of its checksums */
+	uint64_t first;            /* sequence number of its first group */
+	atomic_uint_fast64_t end;  /* bytes in use; of the last one: so far */
+	atomic_uint_fast64_t size; /* of the file, zeros ahead included */
+	bool ended;                /* its successor says where it ends */
+	bool drop; /* compacted: the file goes with the last reference */
 	char *path;
 };
 

@@ -632,6 +632,7 @@ test_history(void **state)
 		fix_free(w.f);
 	}
 	limits_default(&limits);
+	os_clock_fix(-1, -1);
 }
 
 int

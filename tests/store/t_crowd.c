@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * Many threads at once on one store: they deliver, append, change flags,
+ * expunge, copy, look and sleep, while the store sweeps, expires and compacts.
+ * At the end nothing is lost and the check is clean; run under the thread
+ * sanitizer. (R114, R115, R119)
+ */
+#include <pthread.h>
+
+#include "store/mailbox.h"
+#include "store/t_store.h"
+
+enum { THREADS = 6, ROUNDS = 60, ACCOUNTS = 3 };
+
+struct worker {
+	struct fix *f;
+	struct rnd r;
+	unsigned n;
+	unsigned delivered[ACCOUNTS];
+	pthread_t t;
+};
+
+static struct acct *
+open_account(struct fix *f, uint64_t id)
+{
+	struct grant g = {.kind = GRANT_LOGIN, .account = 100 + id};
+	struct acct *a;
+
+	assert_int_equal(acct_open(f->st, &g, S("somebody"), &a), OK);
+	return a;
+}
+
+static void
+deliver(struct worker *w, struct acct **a, str m)
+{
+	struct delivery d[ACCOUNTS];
+	struct stamp now = {1500000000, 0};
+	size_t n = 1 + rnd(&w->r, ACCOUNTS);
+
+	for (size_t i = 0; i < n; i++)
+		d[i] = (struct delivery){.account = a[i],
+		    .prefix = S("Return-Path: <x@example.org>\r\n")};
+	store_deliver(w->f->st, d, n, m, STR_NONE, now);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(d[i].result, OK);
+		w->delivered[i]++;
+	}
+}
+
+static void
+change(struct worker *w, struct acct *a, struct view *v, struct arena *ar)
+{
+	uint32_t n = view_exists(v);
+	uint32_t seq = n == 0 ? 0 : (uint32_t)rnd(&w->r, n) + 1;
+	uint32_t uid = view_uid(v, seq);
+	struct ranges set = {0};
+	struct changes c;
+	struct entry e;
+	uint32_t validity;
+	uint32_t *from, *to;
+	size_t k;
+
+	if (uid == 0)
+		return;
+	ranges_add(&set, uid, uid);
+	switch (rnd(&w->r, 5)) {
+	case 0:
+	case 1: {
+		str kw = arena_f(ar, "kw%u", (unsigned)rnd(&w->r, 80));
+		struct flag_change f = {.op = (enum flag_op)rnd(&w->r, 3),
+		    .flags = {(unsigned)rnd(&w->r, 8), &kw, 1},
+		    .unchangedsince = UINT64_MAX,
+		    .silent = true};
+
+		assert_int_equal(store_flags(v, &set, &f, NULL, NULL), OK);
+		break;
+	}
+	case 2:
+		assert_int_equal(store_copy(v, &set, 4, false, ar, &validity,
+				     &from, &to, &k),
+		    OK);
+		break;
+	case 3:
+		assert_int_equal(view_entries(v, seq, &e, 1), 1);
+		if (!e.expunged || e.message != 0)
+			assert_int_equal((int)(e.size > 0), 1);
+		break;
+	default:
+		view_park(v);
+	}
+	assert_int_equal(view_sync(v, SYNC_ALL, ar, &c), OK);
+	changes_free(&c);
+	ranges_free(&set);
+}
+
+static void *
+work(void *arg)
+{
+	struct worker *w = arg;
+	struct arena *ar = arena_new(0);
+	struct acct *a[ACCOUNTS];
+	struct view *v;
+	char subject[40];
+
+	for (unsigned i = 0; i < ACCOUNTS; i++)
+		a[i] = open_account(w->f, i);
+	assert_int_equal(view_open(a[0], 1, false, w->n, &v), OK);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct buf b = {0};
+
+		snprintf(subject, sizeof(subject), "t%u-%u", w->n, i % 7);
+		buf_f(&b, "Subject: %s\r\nMessage-ID: <%s@x>\r\n\r\n%s\r\n",
+		    subject, subject, subject);
+		deliver(w, a, buf_str(&b));
+		buf_free(&b);
+		change(w, a[0], v, ar);
+		arena_reset(ar);
+	}
+	view_close(&v);
+	for (unsigned i = 0; i < ACCOUNTS; i++)
+		acct_close(&a[i]);
+	arena_free(&ar);
+	return NULL;
+}
+
+/* Copies in one mailbox are expunged; the store tidies up. */
+static void *
+tidy(void *arg)
+{
+	struct worker *w = arg;
+	struct acct *a = open_account(w->f, 0);
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct view *v;
+		bool more;
+
+		assert_int_equal(view_open(a, 4, false, 0, &v), OK);
+		assert_int_equal(store_expunge(v, NULL, true, NULL), OK);
+		view_close(&v);
+		resident_sweep(w->f->st, true);
+		assert_int_equal(store_expire(w->f->st, &more), OK);
+		assert_int_equal(store_compact(w->f->st, &more), OK);
+	}
+	acct_close(&a);
+	return NULL;
+}
+
+static void
+test_threads(void **state)
+{
+	struct fix *f = fix_new();
+	struct worker w[THREADS + 1] = {0};
+	unsigned all[ACCOUNTS] = {0};
+
+	limits.segment_bytes = 50000;
+	limits.expunged_keep_s = 0;
+	for (unsigned i = 0; i <= THREADS; i++) {
+		w[i].f = f;
+		w[i].n = i + 1;
+		w[i].r.state = i * 77;
+		pthread_create(&w[i].t, NULL, i < THREADS ? work : tidy, &w[i]);
+	}
+	for (unsigned i = 0; i <= THREADS; i++) {
+		pthread_join(w[i].t, NULL);
+		for (unsigned j = 0; j < ACCOUNTS; j++)
+			all[j] += w[i].delivered[j];
+	}
+	for (int round = 0; round < 3; round++) {
+		for (unsigned j = 0; j < ACCOUNTS; j++) {
+			struct acct *a = open_account(f, j);
+			struct mailbox_status s;
+
+			assert_int_equal(mailbox_status(a, 1, &s), OK);
+			assert_int_equal(s.messages, all[j]);
+			acct_close(&a);
+		}
+		fix_check(f);
+		assert_int_equal(fix_reopen_as(f, round == 1), OK);
+	}
+	limits_default(&limits);
+	fix_free(f);
+}
+
+/* One flush for a crowd: far fewer flushes than changes. */
+static void
+test_groups(void **state)
+{
+	struct fix *f = fix_new();
+	struct worker w[THREADS] = {0};
+	struct store_stats before, after;
+
+	store_stats(f->st, &before);
+	for (unsigned i = 0; i < THREADS; i++) {
+		w[i].f = f;
+		w[i].n = i + 1;
+		pthread_create(&w[i].t, NULL, work, &w[i]);
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(w[i].t, NULL);
+	store_stats(f->st, &after);
+	assert_true(
+	    after.flushes - before.flushes < after.changes - before.changes);
+	fix_free(f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_threads),
+	    cmocka_unit_test(test_groups),
+	};
+
+	return cmocka_run_group_tests_name("store-crowd", tests, NULL, NULL);
+}
