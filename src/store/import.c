@@ -647,8 +647,11 @@ file_item(struct import *im, const struct import_file *f,
 		log_warn("a message could not be read",
 		    KV_C("file", im->root_is_file ? "-" : f->path),
 		    KV_ERRNO(errno));
+		im->skipped++;
 		return false;
 	}
+	if (im->raw.n == 0) /* of a delivery that broke off */
+		return false;
 	im->done += im->raw.n;
 	import_crlf(buf_str(&im->raw), &im->text);
 	item->flags = f->flags;
@@ -658,7 +661,8 @@ file_item(struct import *im, const struct import_file *f,
 	if (b->kind == IMPORT_EML)
 		import_received(buf_str(&im->text), &item->internaldate);
 	keywords(im, f, item);
-	return buf_ok(&im->text) && im->text.n > 0;
+	im->skipped += !buf_ok(&im->text);
+	return buf_ok(&im->text);
 }
 
 /* The box's next message; false: there is none. */
@@ -674,10 +678,8 @@ next_message(
 		} else {
 			if (im->file >= im->nfiles)
 				return false;
-			if (!file_item(im, &im->files[im->file++], b, item)) {
-				im->skipped++;
+			if (!file_item(im, &im->files[im->file++], b, item))
 				continue;
-			}
 		}
 		item->message = buf_str(&im->text);
 		if (item->message.n > limits.message_size_max) {
