@@ -136,6 +136,11 @@ load_settings(struct cli *c, struct settings *to)
 	e = settings_load(to,
 	    config != NULL ? config : "/etc/restante/restante.conf",
 	    config != NULL, &why);
+	/* A flag replaces what the file says, --set then adds to a list. */
+	if (e == OK && (code = cli_flags(c, to)) != EX_OK) {
+		buf_free(&why);
+		return code;
+	}
 	while (e == OK && (set = cli_option(c, "--set")) != NULL) {
 		value = str_c(set);
 		if (str_chr(value, '=') == value.n) {
@@ -148,8 +153,6 @@ load_settings(struct cli *c, struct settings *to)
 	}
 	if (e != OK)
 		code = cli_fail(c, EX_CONFIG, "%.*s", STR_ARG(buf_str(&why)));
-	else
-		code = cli_flags(c, to);
 	buf_free(&why);
 	return code;
 }
