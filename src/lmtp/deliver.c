@@ -77,15 +77,18 @@ all(struct conn *c, struct session *s, const char *reply)
 static void
 put_client(struct conn *c, struct session *s, struct buf *b)
 {
+	int family = conn_peer(c)->ss.ss_family;
 	uint16_t port;
 
 	buf_s(b, "Received: from ");
 	buf_str_add(b, buf_str(&s->helo));
-	buf_s(b, " (");
-	if (conn_peer(c)->ss.ss_family == AF_INET6)
-		buf_s(b, "[IPv6:");
-	else
-		buf_s(b, "[");
+	if (family != AF_INET && family != AF_INET6) {
+		buf_s(b, " (local)\r\n");
+		return;
+	}
+	buf_s(b, " ([");
+	if (family == AF_INET6)
+		buf_s(b, "IPv6:");
 	os_addr_print(conn_peer(c), b, &port);
 	buf_s(b, "])\r\n");
 }

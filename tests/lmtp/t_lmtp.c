@@ -373,6 +373,11 @@ test_header_lines(void **state)
 			    "Received: from client.example ([127.0.0.1])\r\n"
 			    "\tby mail.example (restante) with UTF8LMTP id ")));
 	assert_true(str_find(p, S("\r\n\tfor <ann+d@y>; ")) < p.n);
+	close_world(&w);
+	open_world(&w, "/run/lmtp.sock", false);
+	fake_input(w.c, S("LHLO x\r\n" ENVELOPE ".\r\n"));
+	p = buf_str(&w.prefix);
+	assert_true(str_find(p, S("\r\nReceived: from x (local)\r\n")) < p.n);
 	assert_true(str_ends(p, S("\r\n")));
 	close_world(&w);
 }
