@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sysexits.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <openssl/pem.h>
@@ -234,6 +235,55 @@ chains_free(struct chains *c)
 	buf_free(&c->ca);
 }
 
+/* In a child of its own, so that no process that is later forked ever held
+ * the key (1): why the pair cannot serve, or 0. */
+enum { PAIR_GOOD, PAIR_KEY, PAIR_KIND, PAIR_OTHER };
+static int
+pair_look(str chain, int fd)
+{
+	static char pem[64 << 10];
+	BIO *cb = BIO_new_mem_buf(chain.p, (int)chain.n), *kb;
+	X509 *x = PEM_read_bio_X509(cb, NULL, NULL, NULL);
+	ssize_t n = os_pread(fd, pem, sizeof(pem), 0);
+	EVP_PKEY *key = NULL;
+
+	if (n > 0 && (kb = BIO_new_mem_buf(pem, (int)n)) != NULL)
+		key = PEM_read_bio_PrivateKey(
+		    kb, NULL, NULL, (void *)(uintptr_t) "");
+	if (key == NULL || x == NULL)
+		return PAIR_KEY;
+	if (!EVP_PKEY_is_a(key, "RSA") && !EVP_PKEY_is_a(key, "EC"))
+		return PAIR_KIND;
+	return X509_check_private_key(x, key) == 1 ? PAIR_GOOD : PAIR_OTHER;
+}
+
+static bool
+pair_fits(str chain, int fd, const char *cert, const char *key, struct buf *why)
+{
+	static const char *const says[] = {
+	    [PAIR_KEY] = "%s holds no private key in PEM without a password",
+	    [PAIR_KIND] = "the key %s is neither RSA nor ECDSA",
+	    [PAIR_OTHER] = "the key %s does not belong to the certificate",
+	};
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(pair_look(chain, fd));
+	if (pid > 0)
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == PAIR_GOOD)
+		return true;
+	status = pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : PAIR_KEY;
+	if (status >= (int)NELEM(says))
+		status = PAIR_KEY;
+	buf_f(why, says[status], key);
+	if (status == PAIR_OTHER)
+		buf_f(why, " %s", cert);
+	return false;
+}
+
 static bool
 add_chain(struct chains *c, str cert, str key, struct buf *why)
 {
@@ -243,7 +293,9 @@ add_chain(struct chains *c, str cert, str key, struct buf *why)
 	if (c->n < CERTS_MAX) {
 		c->keys[c->n] = -1;
 		ok = read_chain(cp, &c->certs[c->n], why) &&
-		     (c->keys[c->n] = open_key(kp, why)) >= 0;
+		     (c->keys[c->n] = open_key(kp, why)) >= 0 &&
+		     pair_fits(
+			 buf_str(&c->certs[c->n]), c->keys[c->n], cp, kp, why);
 		c->n++;
 	} else {
 		buf_f(why, "more than %d certificates", CERTS_MAX);
@@ -362,6 +414,16 @@ listen_on(struct supervisor *v, const struct os_addr *a, const char *word,
 	return true;
 }
 
+/* The listener just made stands at a path: told, and removed at the end. */
+static void
+name_path(struct supervisor *v, const char *word, str path)
+{
+	struct listener *l = &v->listeners[v->nlisteners - 1];
+
+	l->unlink = x_cstr(path);
+	buf_f(&l->text, "%s on %s", word, l->unlink);
+}
+
 /* One of the lists of the settings, or its default. */
 static bool
 listen_list(struct supervisor *v, str list, const char *fallback,
@@ -393,6 +455,8 @@ listen_list(struct supervisor *v, str list, const char *fallback,
 			if (listen_on(v, &addr[i], word, serves, p, tls, 0666,
 				&this)) {
 				any = true;
+				if (one.p[0] == '/')
+					name_path(v, word, one);
 			} else if (n == 1 || errno == EADDRINUSE ||
 				   errno == EACCES || (i + 1 == n && !any)) {
 				/* A family that this machine lacks is

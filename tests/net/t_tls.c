@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <openssl/ec.h>
@@ -120,6 +121,10 @@ struct client {
 	uint8_t exporter[32];
 	const char *say;
 	const char *before; /* in clear, before the handshake */
+	int updates;        /* KeyUpdates, before it says something */
+	bool renegotiate;
+	SSL_SESSION *session; /* to be resumed; the new one afterwards */
+	bool resume, resumed;
 };
 
 static void *
@@ -152,14 +157,27 @@ client_main(void *arg)
 		SSL_set_tlsext_host_name(ssl, k->sni);
 	if (k->before != NULL)
 		(void)!write(k->fd, k->before, strlen(k->before));
+	if (k->resume && k->session != NULL) {
+		SSL_set_session(ssl, k->session);
+		SSL_SESSION_free(k->session);
+		k->session = NULL;
+	}
 	if (SSL_connect(ssl) == 1) {
 		k->shaken = true;
+		k->resumed = SSL_session_reused(ssl) == 1;
 		x = SSL_get0_peer_certificate(ssl);
 		X509_NAME_get_text_by_NID(X509_get_subject_name(x),
 		    NID_commonName, k->cn, sizeof(k->cn));
 		SSL_export_keying_material(ssl, k->exporter, 32,
 		    "EXPORTER-Channel-Binding", 24, (const unsigned char *)"",
 		    0, 1);
+		for (int i = 0; i < k->updates; i++)
+			if (SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) !=
+				1 ||
+			    SSL_do_handshake(ssl) != 1)
+				break;
+		if (k->renegotiate && SSL_renegotiate(ssl) == 1)
+			(void)SSL_do_handshake(ssl);
 		if (k->say != NULL)
 			SSL_write(ssl, k->say, (int)strlen(k->say));
 		while (n < sizeof(k->got) - 1 &&
@@ -167,9 +185,12 @@ client_main(void *arg)
 			    (int)(sizeof(k->got) - 1 - n))) > 0)
 			n += (size_t)r;
 		k->got_close = SSL_get_error(ssl, 0) == SSL_ERROR_ZERO_RETURN;
+		if (k->resume)
+			k->session = SSL_get1_session(ssl);
 	}
 	SSL_free(ssl);
 	SSL_CTX_free(ctx);
+	shutdown(k->fd, SHUT_RDWR);
 	return NULL;
 }
 
@@ -320,6 +341,50 @@ client_certificates(void **state)
 	k.got[0] = 0;
 	meet(&k, t);
 	assert_string_equal(k.got, "");
+	tls_unref(&t);
+}
+
+/* R27: KeyUpdates end with a bound, renegotiation does not begin. */
+static void
+floods(void **state)
+{
+	struct tls *t = context(0, NULL, false, NULL);
+	struct client few = {
+	    .version = TLS1_3_VERSION, .say = "quit\n", .updates = 20};
+	struct client many = {
+	    .version = TLS1_3_VERSION, .say = "quit\n", .updates = 2000};
+	struct client again = {
+	    .version = TLS1_2_VERSION, .say = "quit\n", .renegotiate = true};
+
+	meet(&few, t);
+	assert_string_equal(few.got, "hi\nquit\n");
+	log_setup("t_net", LOG_ERROR);
+	signal(SIGPIPE, SIG_IGN);
+	meet(&many, t);
+	assert_null(strstr(many.got, "quit"));
+	meet(&again, t);
+	assert_true(again.shaken);
+	tls_unref(&t);
+}
+
+/* R30: no session is resumed, so none inherits anything. */
+static void
+no_resumption(void **state)
+{
+	const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+	struct tls *t = context(0, NULL, false, NULL);
+
+	for (size_t i = 0; i < NELEM(versions); i++) {
+		struct client k = {
+		    .version = versions[i], .say = "quit\n", .resume = true};
+
+		for (int round = 0; round < 3; round++) {
+			meet(&k, t);
+			assert_true(k.shaken);
+			assert_false(k.resumed);
+		}
+		SSL_SESSION_free(k.session);
+	}
 	tls_unref(&t);
 }
 
@@ -499,6 +564,8 @@ test_tls(void)
 	    cmocka_unit_test(names),
 	    cmocka_unit_test(alpn),
 	    cmocka_unit_test(client_certificates),
+	    cmocka_unit_test(floods),
+	    cmocka_unit_test(no_resumption),
 	    cmocka_unit_test(starttls),
 	    cmocka_unit_test(pumps),
 	};
