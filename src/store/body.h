@@ -5,7 +5,7 @@
  * it is read again: in frames, each with its own checksum, so that a part in
  * the middle of a large body costs no more than its frames.
  *
- * The encoded form (docs/format.md, "Text"):
+ * The encoded form (docs/format-text.md):
  *
  *   u8   1             version of this form
  *   u8   dictionary    the zstd dictionary of compressed frames; 0: none
