@@ -46,12 +46,12 @@ def memory(server):
     return total
 
 
-def lmtp_worker(port, user, first, count, size, out):
+def lmtp_worker(port, user, first, count, size, gate, out):
     c = Lmtp(port)
     c.reply()
     c.lhlo()
     data = [stuff(mail(first + i, size)) for i in range(count)]
-    out.put("ready")
+    gate.wait(120)
     head = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<%s>\r\nDATA\r\n" % user.encode()
     for d in data:
         c.write(head)
@@ -64,12 +64,12 @@ def lmtp_worker(port, user, first, count, size, out):
     out.put("done")
 
 
-def flag_worker(port, user, seqs, count, out):
+def flag_worker(port, user, seqs, count, gate, out):
     c = Imap(port)
     c.line()
     c.ok(f'LOGIN {user} "{PASSWORD}"')
     c.select()
-    out.put("ready")
+    gate.wait(120)
     for i in range(count):
         c.ok(f"UID STORE {seqs[i % len(seqs)]} {'+' if i // len(seqs) % 2 == 0 else '-'}FLAGS.SILENT (\\Flagged)")
     out.put("done")
@@ -77,12 +77,11 @@ def flag_worker(port, user, seqs, count, out):
 
 def together(server, workers):
     """Runs the workers' loops at once: (seconds, server CPU seconds)."""
-    q = mp.Queue()
-    ps = [mp.Process(target=f, args=(*a, q)) for f, a in workers]
+    q, gate = mp.Queue(), mp.Barrier(len(workers) + 1)
+    ps = [mp.Process(target=f, args=(*a, gate, q)) for f, a in workers]
     for p in ps:
         p.start()
-    for _ in ps:
-        assert q.get(timeout=120) == "ready"
+    gate.wait(120)
     before, start = cpu(server), time.monotonic()
     for _ in ps:
         assert q.get(timeout=600) == "done"
