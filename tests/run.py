@@ -160,7 +160,7 @@ def main(parts):
     if "lint" in parts:
         lint()
     if "unit" in parts:
-        meson("build-asan", "unit", timeout=10)
+        meson("build-asan", "unit", "corpus", timeout=10)
     if "fuzz" in parts:
         meson("build-asan", "fuzz", timeout=10)
     if "tsan" in parts:
