@@ -447,6 +447,7 @@ enc_mailbox_types(struct buf *b, const struct record *r)
 		break;
 	case REC_FLAGS:
 		enc_var(b, r->modseq);
+		enc_var(b, 0); /* the viewer: everybody */
 		enc_words(b, r);
 		break;
 	case REC_EXPUNGE:
@@ -492,6 +493,8 @@ dec_mailbox_types(struct dec *d, struct arena *a, struct record *r)
 		break;
 	case REC_FLAGS:
 		r->modseq = dec_var(d);
+		if (dec_var(d) != 0)
+			d->bad = true;
 		dec_words(d, a, r);
 		break;
 	case REC_EXPUNGE:
