@@ -170,3 +170,18 @@ cert_ensure(const char *dir, str hostname, struct buf *why)
 	log_info("made a self-signed certificate", KV_C("dir", dir));
 	return OK;
 }
+
+bool
+cert_due(const char *data)
+{
+	struct buf dir = {0};
+	char *path;
+	bool due;
+
+	buf_f(&dir, "%s/tls", data);
+	path = x_cstr(buf_str(&dir));
+	due = !good(path);
+	x_free(&path);
+	buf_free(&dir);
+	return due;
+}

@@ -59,5 +59,7 @@ int mail_main(void *child);
 /* The certificate made at first start, DATA/tls/cert.pem and key.pem: made
  * when missing, and anew when it ends within 30 days. */
 enum err cert_ensure(const char *dir, str hostname, struct buf *why) MUST_CHECK;
+/* That of DATA is missing, or its end is near. */
+bool cert_due(const char *data);
 
 #endif

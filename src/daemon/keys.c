@@ -273,6 +273,7 @@ keys_main(void *arg)
 		}
 		if (poll(fds, n, -1) < 0 && errno != EINTR)
 			return 1;
+		/* First, so that a new set is there before it is asked for. */
 		if (fds[0].revents != 0)
 			from_supervisor(ks);
 		for (nfds_t i = 1; i < n; i++)

@@ -32,6 +32,7 @@
 #define STEADY_MS 60000 /* alive so long: earlier deaths are forgotten */
 #define READY_MS 600000 /* replay of a long log may take its time */
 #define STOP_MS 20000
+#define RENEW_MS (12 * 3600 * 1000)
 
 static int (*const mains[])(void *) = {
     [PROC_FRONT] = front_main,
@@ -350,6 +351,39 @@ hear(struct supervisor *v, struct slot *s)
 	}
 }
 
+/* Keys first: fronts ask for what they are told of. */
+static void
+tell_tls(struct supervisor *v)
+{
+	for (size_t i = 0; i < v->nslots; i++)
+		if (v->slots[i].alive && v->slots[i].kind == PROC_KEYS)
+			tell_keys(v, &v->slots[i]);
+	for (size_t i = 0; i < v->nslots; i++)
+		if (v->slots[i].alive && (v->slots[i].kind == PROC_FRONT ||
+					     v->slots[i].kind == PROC_INTAKE))
+			tell_certs(v, &v->slots[i]);
+}
+
+/* The certificate that we made ourselves is renewed in time. */
+static void
+renew(struct supervisor *v)
+{
+	struct buf why = {0};
+	int64_t now = os_mono_ms();
+
+	if (now < v->renew_ms)
+		return;
+	v->renew_ms = now + RENEW_MS;
+	if ((*v->settings)->tls_cert.n > 0 || !cert_due(v->data))
+		return;
+	if (supervisor_certs(v, *v->settings, &why) == OK)
+		tell_tls(v);
+	else
+		log_error(
+		    "the old certificate stays", KV_S("why", buf_str(&why)));
+	buf_free(&why);
+}
+
 static void
 reload(struct supervisor *v)
 {
@@ -373,13 +407,8 @@ reload(struct supervisor *v)
 		if (!v->slots[i].alive)
 			continue;
 		tell_settings(v, &v->slots[i]);
-		if (v->slots[i].kind == PROC_KEYS)
-			tell_keys(v, &v->slots[i]);
 	}
-	for (size_t i = 0; i < v->nslots; i++)
-		if (v->slots[i].alive && (v->slots[i].kind == PROC_FRONT ||
-					     v->slots[i].kind == PROC_INTAKE))
-			tell_certs(v, &v->slots[i]);
+	tell_tls(v);
 	log_info("settings and certificates read anew");
 }
 
@@ -549,6 +578,7 @@ serve(struct supervisor *v)
 		add_slot(v, PROC_FRONT, i);
 	while (!v->stopping) {
 		revive(v);
+		renew(v);
 		turn(v, next_start(v));
 		if (!said && any_fatal(v)) {
 			stop_all(v);

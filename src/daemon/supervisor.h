@@ -55,6 +55,7 @@ struct supervisor {
 	uint32_t ncerts;
 	uint32_t key_base;
 	struct buf client_ca;
+	int64_t renew_ms; /* when to look at our own certificate next */
 	int signals;
 	int lock;
 	bool stopping;
