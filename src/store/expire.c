@@ -153,7 +153,9 @@ store_expire(struct store *st, bool *more)
 	enum err e;
 
 	d->before_s = os_wall_ms() / 1000 - (int64_t)limits.expunged_keep_s;
-	e = index_scan(st, &all, STR_NONE, each_due, d);
+	e = index_flush(st); /* what is in memory only is not seen */
+	if (e == OK)
+		e = index_scan(st, &all, STR_NONE, each_due, d);
 	for (i = 0; i < d->n && n < AT_ONCE && e == OK; i++) {
 		e = expire_one(st, &d->v[i], &done);
 		n += done;
