@@ -31,6 +31,7 @@ BUILDS = {
 passed = failed = 0
 skipped = []
 ENV = dict(os.environ,
+           TSAN_OPTIONS="halt_on_error=0:second_deadlock_stack=1",
            ASAN_OPTIONS="detect_leaks=1:abort_on_error=1:allocator_may_return_null=1",
            UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
            LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")
@@ -97,7 +98,7 @@ def meson(name, *suites, timeout=10):
         f" in {time.time() - start:.0f} s")
 
 
-def pytest(name, *paths, workers=2):
+def pytest(name, *paths, workers=2, only=None):
     """Runs pytest on the paths against the build; counts each test."""
     global passed, failed
     if not build(name):
@@ -111,6 +112,8 @@ def pytest(name, *paths, workers=2):
     args = ["/usr/bin/python3", "-m", "pytest", "-q", "-rN",
             "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}",
             "-n", str(workers), "--dist", "loadgroup"] + list(paths)
+    if only:
+        args += ["-k", only]
     start = time.time()
     r = subprocess.run(args, cwd=ROOT, env=env, text=True,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -165,6 +168,9 @@ def main(parts):
         meson("build-asan", "fuzz", timeout=10)
     if "tsan" in parts:
         meson("build-tsan", "threads", timeout=10)
+        # Several sessions at once, through the whole server.
+        pytest("build-tsan", "tests/talk/test_talk.py", "tests/server/test_property.py", "tests/server/test_stress.py",
+               only="two or histories or stress")
     if "server" in parts:
         pytest("build-asan", "tests/talk", "tests/server")
     if "release" in parts:
