@@ -73,7 +73,7 @@ run_multi(struct fix *f)
 {
 	struct new_message in[4] = {0};
 	uint32_t validity, uids[4];
-	char s[8];
+	char s[16];
 
 	for (int i = 0; i < 4; i++) {
 		snprintf(s, sizeof(s), "mm%d", i);
