@@ -18,10 +18,11 @@
 #include "base/base.h"
 #include "os/os.h"
 
-#define MSG_MAX 131072		/* bytes of one message */
-#define MSG_INLINE_MAX 65536	/* content within a message */
+#define MSG_MAX 131072       /* bytes of one message */
+#define MSG_INLINE_MAX 65536 /* content within a message */
 #define MSG_FDS_MAX 4
 
+/* clang-format off */
 enum msg_type {
 	/* supervisor -> all */
 	MSG_SETTINGS = 1, /* str: encoded settings (daemon/settings.h) */
@@ -93,22 +94,30 @@ enum msg_type {
 	MSG_CTL_END,	 /* -> u8 enum err, str: what went wrong, in words */
 	MSG_TYPE_MAX
 };
-enum proc { PROC_SUPERVISOR, PROC_FRONT, PROC_INTAKE, PROC_AUTH, PROC_KEYS, PROC_MAIL };
+/* clang-format on */
+enum proc {
+	PROC_SUPERVISOR,
+	PROC_FRONT,
+	PROC_INTAKE,
+	PROC_AUTH,
+	PROC_KEYS,
+	PROC_MAIL
+};
 enum auth_fail {
-	AUTH_WRONG = 1,	 /* name or password: [AUTHENTICATIONFAILED] */
-	AUTH_TEMP,	 /* [UNAVAILABLE] */
-	AUTH_MECH,	 /* no such mechanism */
-	AUTH_MALFORMED,	 /* the exchange broke the grammar: BAD */
+	AUTH_WRONG = 1, /* name or password: [AUTHENTICATIONFAILED] */
+	AUTH_TEMP,      /* [UNAVAILABLE] */
+	AUTH_MECH,      /* no such mechanism */
+	AUTH_MALFORMED, /* the exchange broke the grammar: BAD */
 	AUTH_EXPIRED,
-	AUTH_THROTTLED	 /* too many failures: as wrong, with [UNAVAILABLE]? the
+	AUTH_THROTTLED /* too many failures: as wrong, with [UNAVAILABLE]? the
 			    same words as AUTH_WRONG */
 };
 enum rcpt_fail { RCPT_UNKNOWN = 1, RCPT_DISABLED, RCPT_TEMP, RCPT_SYNTAX };
 
 struct msg {
 	enum msg_type type;
-	struct buf b;		/* being built, or as received */
-	struct dec d;		/* reading position */
+	struct buf b; /* being built, or as received */
+	struct dec d; /* reading position */
 	int fds[MSG_FDS_MAX];
 	int nfds, fds_taken;
 };
@@ -125,7 +134,7 @@ msg_u16(struct msg *m, uint16_t v)
 {
 	msg_bytes(m, (uint8_t[]){(uint8_t)v, (uint8_t)(v >> 8)}, 2);
 }
-void msg_str(struct msg *m, str s);			/* length and bytes */
+void msg_str(struct msg *m, str s); /* length and bytes */
 /* Inline, or in a memfd when large. ERR_NOMEM. */
 enum err msg_blob(struct msg *m, str content) MUST_CHECK;
 /* Content that already is in a memfd of size n; the message keeps a

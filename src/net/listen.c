@@ -81,8 +81,10 @@ net_listen_tls(struct net *n, const struct service *s, struct tls *t)
 	for (i = 0; i < STLS_MAX; i++)
 		if (n->stls[i].svc == s || n->stls[i].svc == NULL)
 			break;
-	if (i == STLS_MAX)
+	if (i >= STLS_MAX) {
 		log_panic("too many TLS services");
+		return; /* never: for the reader that does not know */
+	}
 	tls_unref(&n->stls[i].tls);
 	n->stls[i].svc = s;
 	n->stls[i].tls = tls_ref(t);

@@ -72,21 +72,21 @@ struct service {
 /* ---- the pool ---- */
 struct net_opts {
 	unsigned threads_min, threads_max;
-	uint32_t conns_max;	/* slots */
-	uint64_t fds_max;	/* soft limit of descriptors; 80 %: listeners are
+	uint32_t conns_max; /* slots */
+	uint64_t fds_max;   /* soft limit of descriptors; 80 %: listeners are
 				   disarmed, the oldest unauthenticated goes */
-	uint32_t *shared_counts;/* per-address counters shared between fronts,
+	uint32_t *shared_counts; /* per-address counters shared between fronts,
 				   or NULL: [counts_rows][65536] */
-	uint32_t counts_rows, counts_row;	/* and this process's row */
-	uint64_t counts_seed;	/* the same in all that share */
+	uint32_t counts_rows, counts_row; /* and this process's row */
+	uint64_t counts_seed;             /* the same in all that share */
 	/* A connection with a label (net_label) has ended. Any thread. */
 	void (*ended)(void *arg, uint64_t label);
 	void *arg;
 };
 struct net *net_new(const struct net_opts *o);
 void net_free(struct net **n);
-enum err net_start(struct net *n) MUST_CHECK;	/* starts the threads */
-void net_stop(struct net *n);	/* WHY_STOP to all, waits (≤ 10 s), joins */
+enum err net_start(struct net *n) MUST_CHECK; /* starts the threads */
+void net_stop(struct net *n); /* WHY_STOP to all, waits (≤ 10 s), joins */
 /* One thread, for tests: handles what is ready, or waits up to ms. Returns
  * the number of events handled. Instead of net_start. */
 int net_step(struct net *n, int ms);
@@ -95,19 +95,22 @@ int net_step(struct net *n, int ms);
  * tls: implicit TLS with that context, or NULL. Admission: conns_max,
  * limits.connections_per_address. */
 struct tls;
-void net_listen(struct net *n, int fd, const struct service *s, struct tls *tls, void *user);
-void net_listen_stop(struct net *n);	/* closes all listeners */
+void net_listen(struct net *n, int fd, const struct service *s, struct tls *tls,
+    void *user);
+void net_listen_stop(struct net *n); /* closes all listeners */
 /* Adds a connected socket; takes fd (closed on failure too). input: bytes
  * already read. 0: refused (full). */
 conn_id net_add(struct net *n, int fd, const struct service *s, void *user,
-	const struct os_addr *peer, str input);
+    const struct os_addr *peer, str input);
 /* Calls ready(arg) on a pool thread whenever fd is readable (and, after
  * net_watch_write, writable); never two at once for one watch. For the
  * channels to other processes. */
 struct watch;
-struct watch *net_watch(struct net *n, int fd, void (*ready)(void *arg), void *arg);
+struct watch *
+net_watch(struct net *n, int fd, void (*ready)(void *arg), void *arg);
 /* The same; *w is set before ready can run. */
-void net_watch_into(struct net *n, int fd, void (*ready)(void *arg), void *arg, struct watch **w);
+void net_watch_into(struct net *n, int fd, void (*ready)(void *arg), void *arg,
+    struct watch **w);
 void net_watch_write(struct watch *w, bool on);
 void net_unwatch(struct watch **w);
 /* Calls tick(arg) every ms on a pool thread. */
@@ -116,7 +119,7 @@ void net_tick(struct net *n, int ms, void (*tick)(void *arg), void *arg);
 void net_job(struct net *n, void (*job)(void *arg), void *arg);
 void net_poke_all(struct net *n);
 uint32_t net_count(struct net *n);
-uint32_t net_fds(struct net *n);	/* descriptors of connections */
+uint32_t net_fds(struct net *n); /* descriptors of connections */
 /* Connections that this thread adds from now on bear this label: an account,
  * for net_each and net_opts.ended. 0: none. */
 void net_label(uint64_t label);
@@ -126,10 +129,11 @@ struct net_seen {
 	uint64_t label;
 	str what;
 	const struct os_addr *peer;
-	int64_t since_ms;	/* wall clock */
+	int64_t since_ms; /* wall clock */
 };
-void net_each(struct net *n, void (*each)(void *ctx, const struct net_seen *c), void *ctx);
-bool net_kick(struct net *n, conn_id id);	/* as WHY_STOP, for one */
+void net_each(struct net *n, void (*each)(void *ctx, const struct net_seen *c),
+    void *ctx);
+bool net_kick(struct net *n, conn_id id); /* as WHY_STOP, for one */
 
 /* ---- a connection, from its own gather, run, closed ---- */
 conn_id conn_self(const struct conn *c);
@@ -138,8 +142,8 @@ void *conn_user(const struct conn *c);
 void conn_set_user(struct conn *c, void *user);
 void conn_set_service(struct conn *c, const struct service *s);
 const struct os_addr *conn_peer(const struct conn *c);
-void conn_describe(struct conn *c, str what);	/* e.g. "imap ann INBOX idle" */
-void conn_authenticated(struct conn *c, bool yes);	/* exempt from shedding */
+void conn_describe(struct conn *c, str what); /* e.g. "imap ann INBOX idle" */
+void conn_authenticated(struct conn *c, bool yes); /* exempt from shedding */
 str conn_input(struct conn *c);
 void conn_eat(struct conn *c, size_t n);
 /* Runs out once after ms (monotonic), then WHY_TIMER; 0: off. One per
@@ -170,26 +174,27 @@ void out_ref(struct conn *c, struct source *src, uint64_t at, uint64_t n);
  * else stops after the header and that many lines. A final line without
  * end gets CR LF; bare LF is passed as CR LF. */
 void out_dotted(struct conn *c, struct source *src, uint64_t at, uint64_t n,
-	uint64_t header_len, int64_t lines);
-bool out_full(const struct conn *c);	/* past the high-water mark */
+    uint64_t header_len, int64_t lines);
+bool out_full(const struct conn *c); /* past the high-water mark */
 size_t out_queued(const struct conn *c);
 
 /* ---- TLS ---- */
 struct tls_cert {
-	str chain_pem;	/* leaf first */
-	uint32_t key;	/* the number by which sign names the key */
+	str chain_pem; /* leaf first */
+	uint32_t key;  /* the number by which sign names the key */
 };
 struct tls_opts {
-	const struct tls_cert *certs;	/* [0] is used when no name matches */
+	const struct tls_cert *certs; /* [0] is used when no name matches */
 	size_t ncerts;
-	str client_ca_pem;		/* empty: no client certificates */
-	const char *alpn;		/* "imap", "pop3", or NULL: any refused other */
-	bool strict_sni;		/* unknown name: alert */
+	str client_ca_pem; /* empty: no client certificates */
+	const char *alpn;  /* "imap", "pop3", or NULL: any refused other */
+	bool strict_sni;   /* unknown name: alert */
 	/* Signs with a private key held elsewhere; blocking, ≤ 1 ms. digest
 	 * and padding in OpenSSL's terms: nid of the digest, RSA padding (0
 	 * for EC). The input is the digest value (RSA PSS: already encoded
 	 * when padding is RSA_NO_PADDING). */
-	enum err (*sign)(void *arg, uint32_t key, int digest_nid, int padding, str in, struct buf *sig);
+	enum err (*sign)(void *arg, uint32_t key, int digest_nid, int padding,
+	    str in, struct buf *sig);
 	void *sign_arg;
 };
 /* A context is counted; connections hold the one they began with, so a
@@ -203,10 +208,10 @@ void conn_set_tls(struct conn *c, struct tls *t);
 
 struct tls_facts {
 	bool on;
-	str version, cipher, sni;	/* live as long as the connection */
-	str client_name;	/* from a verified client certificate: its
+	str version, cipher, sni; /* live as long as the connection */
+	str client_name;          /* from a verified client certificate: its
 				   rfc822 name, else CN; empty: none */
-	uint8_t exporter[32];	/* tls-exporter (RFC 9266); TLS 1.3 or EMS */
+	uint8_t exporter[32];     /* tls-exporter (RFC 9266); TLS 1.3 or EMS */
 	bool has_exporter;
 };
 void conn_tls(const struct conn *c, struct tls_facts *f);

@@ -38,10 +38,10 @@
 
 /* Events, in the low bits of the word. */
 enum {
-	EV_IN = 1 << 0,	  /* the socket is readable */
-	EV_OUT = 1 << 1,  /* writable */
-	EV_HUP = 1 << 2,  /* both ends are shut, or an error */
-	EV_IN2 = 1 << 3,  /* the same of the pump's other side */
+	EV_IN = 1 << 0,  /* the socket is readable */
+	EV_OUT = 1 << 1, /* writable */
+	EV_HUP = 1 << 2, /* both ends are shut, or an error */
+	EV_IN2 = 1 << 3, /* the same of the pump's other side */
 	EV_OUT2 = 1 << 4,
 	EV_HUP2 = 1 << 5,
 	EV_POKE = 1 << 6,
@@ -56,17 +56,17 @@ enum {
 #define ST_MASK (3u << 12)
 
 enum phase {
-	PH_OPEN,     /* run(WHY_OPEN) comes next */
-	PH_SHAKE,    /* TLS handshake, then PH_OPEN */
-	PH_RESHAKE,  /* TLS handshake after NEXT_TLS, then PH_INPUT */
+	PH_OPEN,    /* run(WHY_OPEN) comes next */
+	PH_SHAKE,   /* TLS handshake, then PH_OPEN */
+	PH_RESHAKE, /* TLS handshake after NEXT_TLS, then PH_INPUT */
 	PH_INPUT,
 	PH_MORE,
 	PH_WAIT,
-	PH_TLS,	     /* drain, then PH_RESHAKE */
-	PH_TO_PUMP,  /* drain, then PH_PUMP */
+	PH_TLS,     /* drain, then PH_RESHAKE */
+	PH_TO_PUMP, /* drain, then PH_PUMP */
 	PH_PUMP,
-	PH_CLOSE,    /* drain, say goodbye, then PH_LINGER or the end */
-	PH_LINGER    /* the session has gone; what the peer still sends is
+	PH_CLOSE, /* drain, say goodbye, then PH_LINGER or the end */
+	PH_LINGER /* the session has gone; what the peer still sends is
 			read and dropped, so that he gets our last words */
 };
 
@@ -75,10 +75,10 @@ enum seg_kind { SEG_MEM, SEG_REF, SEG_DOT };
 struct oseg {
 	struct oseg *next;
 	enum seg_kind kind;
-	bool refilled;	   /* MEM: expanded from the REF that follows it */
+	bool refilled;     /* MEM: expanded from the REF that follows it */
 	bool bol, in_body; /* DOT: at the beginning of a line; behind the
 			      header */
-	bool last_cr;	   /* DOT: the last octet was CR */
+	bool last_cr;      /* DOT: the last octet was CR */
 	uint32_t at, n, cap;
 	struct source *src;
 	uint64_t off, left;
@@ -88,19 +88,19 @@ struct oseg {
 };
 struct out {
 	struct oseg *head, *tail;
-	size_t mem;	/* bytes in MEM segments */
-	uint64_t refs;	/* bytes in the others */
+	size_t mem;    /* bytes in MEM segments */
+	uint64_t refs; /* bytes in the others */
 };
 
 /* What a connection holds only while it is busy. */
 struct io {
 	struct buf in;
-	size_t at;	    /* of in: eaten */
+	size_t at; /* of in: eaten */
 	struct out out;
-	int64_t queued_us;  /* when the oldest unsent output was queued */
-	bool starved;	    /* gather said MORE for what is there */
-	bool greedy;	    /* the last read filled its room */
-	size_t high;	    /* of in: most bytes held, to be wiped */
+	int64_t queued_us; /* when the oldest unsent output was queued */
+	bool starved;      /* gather said MORE for what is there */
+	bool greedy;       /* the last read filled its room */
+	size_t high;       /* of in: most bytes held, to be wiped */
 };
 
 struct pump;
@@ -122,33 +122,33 @@ struct conn {
 	struct io *io;
 	struct tls_conn *tls;
 	struct pump *pump;
-	struct post *posts;	   /* stripe */
-	char *what;		   /* stripe */
-	int64_t since_ms;	   /* stripe */
-	uint64_t label;		   /* stripe */
-	int64_t deadline_ms;	   /* the service's timer; 0: off */
-	int64_t guard_ms;	   /* net's own; 0: off */
-	_Atomic int64_t wheel_ms;  /* tlock; 0: not in the wheel */
+	struct post *posts;              /* stripe */
+	char *what;                      /* stripe */
+	int64_t since_ms;                /* stripe */
+	uint64_t label;                  /* stripe */
+	int64_t deadline_ms;             /* the service's timer; 0: off */
+	int64_t guard_ms;                /* net's own; 0: off */
+	_Atomic int64_t wheel_ms;        /* tlock; 0: not in the wheel */
 	uint32_t wheel_next, wheel_prev; /* tlock */
 	uint32_t slot;
-	uint32_t queue_next;	   /* lock */
+	uint32_t queue_next;             /* lock */
 	uint32_t young_next, young_prev; /* ulock */
-	uint32_t count_row;	   /* per-address counter, or NO_SLOT */
-	uint32_t pend;		   /* events taken and not yet dealt with */
+	uint32_t count_row;              /* per-address counter, or NO_SLOT */
+	uint32_t pend; /* events taken and not yet dealt with */
 	int fd;
 	uint8_t phase;
-	uint8_t armed;		   /* EPOLLIN | EPOLLOUT | UNARMED */
+	uint8_t armed; /* EPOLLIN | EPOLLOUT | UNARMED */
 	uint8_t want;
-	bool ready : 1;		   /* a read may find something */
+	bool ready : 1; /* a read may find something */
 	bool eof : 1;
 	bool in_epoll : 1;
-	bool young : 1;		   /* ulock: in the list of the unauthenticated */
-	bool closed : 1;	   /* service->closed has been called */
-	bool progress : 1;	   /* wrote something since the guard was set */
+	bool young : 1;    /* ulock: in the list of the unauthenticated */
+	bool closed : 1;   /* service->closed has been called */
+	bool progress : 1; /* wrote something since the guard was set */
 	bool stopping : 1;
-	bool rang : 1;		   /* the service's timer has run out */
-	bool trimmed : 1;	   /* the queue is at its smallest */
-	union {			   /* stripe */
+	bool rang : 1;    /* the service's timer has run out */
+	bool trimmed : 1; /* the queue is at its smallest */
+	union {           /* stripe */
 		struct sockaddr sa;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
@@ -167,10 +167,10 @@ struct listener {
 	struct net *net;
 	int fd;
 	const struct service *svc;
-	struct tls *tls;	/* wlock */
+	struct tls *tls; /* wlock */
 	void *user;
-	bool armed, running;	/* wlock */
-	pthread_t runner;	/* wlock */
+	bool armed, running; /* wlock */
+	pthread_t runner;    /* wlock */
 };
 struct watch {
 	struct net *net;
@@ -206,14 +206,14 @@ struct net {
 	int ep, ev, tfd;
 
 	pthread_mutex_t lock;
-	pthread_cond_t cond;	/* a connection or a thread has ended */
-	struct worker *workers;	/* [threads_max] */
+	pthread_cond_t cond;    /* a connection or a thread has ended */
+	struct worker *workers; /* [threads_max] */
 	unsigned nthreads, nwaiting;
 	uint32_t queue_head, queue_tail;
 	struct job *jobs, **jobs_end;
-	unsigned njobs;		/* queued and running */
+	unsigned njobs; /* queued and running */
 	uint32_t free_head;
-	uint32_t nslots;	/* handed out so far */
+	uint32_t nslots; /* handed out so far */
 	bool quit;
 	bool started;
 	_Atomic(struct conn *) *chunks;
@@ -221,20 +221,20 @@ struct net {
 	_Atomic uint32_t nconns;
 	_Atomic uint32_t nfds;
 	_Atomic bool stopping;
-	_Atomic bool held;	/* listeners are not armed: too few descriptors */
+	_Atomic bool held; /* listeners are not armed: too few descriptors */
 	_Atomic int64_t held_until_ms;
 
 	pthread_mutex_t tlock;
 	uint32_t wheel[WHEEL];
-	int64_t wheel_at;	/* the wheel has turned to this time, ms */
-	int64_t tfd_ms;		/* the timerfd rings then; 0: it does not */
+	int64_t wheel_at; /* the wheel has turned to this time, ms */
+	int64_t tfd_ms;   /* the timerfd rings then; 0: it does not */
 	uint32_t wheel_count;
-	struct tick *ticks;	/* tlock */
+	struct tick *ticks; /* tlock */
 
 	pthread_mutex_t ulock;
 	uint32_t young_head, young_tail;
 
-	pthread_mutex_t wlock;	/* watches, listeners, contexts */
+	pthread_mutex_t wlock; /* watches, listeners, contexts */
 	pthread_cond_t wcond;
 	struct watch *watches[WATCH_MAX];
 	uint32_t watch_gen;
@@ -274,10 +274,10 @@ struct conn *net_slot(struct net *n, uint32_t slot); /* NULL: never used */
 
 /* pool.c: the ownership protocol. */
 bool own_signal(struct net *n, conn_id id, uint32_t ev, struct conn **claimed);
-void own_take(struct conn *c);	/* the events set meanwhile: into c->pend */
-bool own_park(struct conn *c);	/* false: there are events */
+void own_take(struct conn *c); /* the events set meanwhile: into c->pend */
+bool own_park(struct conn *c); /* false: there are events */
 void pool_signal(struct net *n, conn_id id, uint32_t ev);
-void pool_push(struct conn *c);	/* to the back of the run queue */
+void pool_push(struct conn *c); /* to the back of the run queue */
 struct conn *slot_take(struct net *n);
 void slot_give(struct conn *c);
 bool pool_arm(struct net *n, int fd, uint64_t id, uint32_t mask, bool *in);
@@ -287,7 +287,7 @@ void conn_work(struct conn *c);
 conn_id conn_make(struct net *n, int fd, const struct service *s, void *user,
     const struct os_addr *peer, str input, struct tls *tls, uint32_t count_row);
 void io_need(struct conn *c);
-void io_forget(void);	/* what this thread keeps for the next connection */
+void io_forget(void); /* what this thread keeps for the next connection */
 ssize_t conn_raw_read(struct conn *c, void *p, size_t n);
 
 /* out.c */
@@ -301,9 +301,9 @@ void out_forget(void);
 
 /* timer.c */
 void timer_init(struct net *n);
-void timer_want(struct conn *c);    /* after a change of its times */
+void timer_want(struct conn *c); /* after a change of its times */
 void timer_drop(struct conn *c);
-void timer_turn(struct net *n);	    /* what is due */
+void timer_turn(struct net *n); /* what is due */
 void timer_hold(struct net *n, int64_t ms);
 void timer_free(struct net *n);
 

@@ -20,8 +20,7 @@ int test_listen(void);
 int test_tls(void);
 
 /* Adds one end of a socketpair as a connection; returns the other. */
-int pair_add(
-    struct net *n, const struct service *s, void *user, conn_id *id);
+int pair_add(struct net *n, const struct service *s, void *user, conn_id *id);
 void peer_write(int fd, const char *s);
 /* Steps n (NULL: it has threads) until exactly these bytes have come. */
 void peer_expect(struct net *n, int fd, const char *s);
