@@ -50,6 +50,7 @@ class Server:
             # The users of an installation need not be on a test machine.
             self.settings += [f"user_{u}=" for u in ("mail", "front", "auth", "keys")]
         self.ports = {}
+        self.config = None
         self.proc = None
         self.log = self.top / "log"
         self.env = dict(os.environ, **(env or {}))
@@ -77,6 +78,8 @@ class Server:
         args = [str(RESTANTE), "serve", "--data", str(self.data)]
         for p, n in self.ports.items():
             args += [f"--{p}", f"127.0.0.1:{n}"]
+        if self.config:
+            args += ["--config", str(self.config)]
         for s in self.settings:
             args += ["--set", s]
         self.logfile = open(self.log, "ab")

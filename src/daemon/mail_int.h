@@ -69,6 +69,17 @@ struct accounts *accounts_new(void);
 void accounts_free(struct accounts **a);
 /* A session has ended (net_opts.ended). */
 void session_ended(void *mail, uint64_t account);
+/* What MSG_SESSION asks for; slices of the message. */
+struct asked {
+	uint64_t conn;
+	uint8_t number[16];
+	uint8_t protocol, tls;
+	str tag, reply, input, peer, version, cipher;
+	uint16_t port;
+	int fd; /* the caller's, whatever comes of it; -1: none */
+};
+/* false: malformed. */
+bool session_get(struct msg *m, struct asked *a);
 /* Jobs: each takes a message of a link, which is in the argument. */
 struct mail_job {
 	struct mail *mail;

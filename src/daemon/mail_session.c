@@ -143,16 +143,7 @@ sessions_kick(struct mail *m, uint64_t account)
 
 /* ---- sessions ---- */
 
-struct asked {
-	uint64_t conn;
-	uint8_t number[16];
-	uint8_t protocol, tls;
-	str tag, reply, input, peer, version, cipher;
-	uint16_t port;
-	int fd;
-};
-
-static bool
+bool
 session_get(struct msg *m, struct asked *a)
 {
 	a->conn = msg_get_u64(m);

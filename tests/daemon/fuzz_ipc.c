@@ -46,6 +46,26 @@ as_delivery(str in)
 	arena_free(&a);
 }
 
+static void
+as_session(str in)
+{
+	struct asked a = {.fd = -1};
+	struct msg m;
+
+	as_message(&m, in);
+	/* Without a descriptor there is no session. */
+	FUZZ_TRUE(!session_get(&m, &a));
+	FUZZ_TRUE(a.fd == -1);
+	msg_free(&m);
+	as_message(&m, in);
+	msg_fd(&m, os_memfd("t"));
+	if (session_get(&m, &a))
+		FUZZ_TRUE(a.protocol == PROTO_IMAP || a.protocol == PROTO_POP3);
+	if (a.fd >= 0)
+		os_close(&a.fd);
+	msg_free(&m);
+}
+
 /* Gets in an order that the input chooses. */
 static void
 as_anything(str in)
@@ -96,5 +116,6 @@ fuzz_one(str in)
 	quiet = true;
 	as_grant(in);
 	as_delivery(in);
+	as_session(in);
 	as_anything(in);
 }
