@@ -190,6 +190,13 @@ ask_store(const struct cli *c, const char *verb, const str *arg, size_t n,
 	return ctl_run(st, str_c(verb), arg, n, fd, line, ctx, why);
 }
 
+/* Only a server has sessions. */
+static bool
+is_of_sessions(const char *verb)
+{
+	return strcmp(verb, "who") == 0 || strcmp(verb, "kick") == 0;
+}
+
 int
 cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
     void (*line)(void *arg, str line, int fd), void *ctx)
@@ -202,6 +209,9 @@ cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
 		e = connect_mail(c);
 	if (e == OK)
 		e = ask_server(verb, arg, n, fd, line, ctx, &why);
+	else if (e == ERR_UNAVAILABLE && is_of_sessions(verb))
+		buf_f(
+		    &why, "no server runs on %s: nobody is logged in", c->data);
 	else if (e == ERR_UNAVAILABLE)
 		e = ask_store(c, verb, arg, n, fd, line, ctx, &why);
 	code = cli_exit(e);

@@ -160,6 +160,56 @@ make_folders(struct supervisor *v, struct buf *why)
 	return v->lock >= 0;
 }
 
+/* Tried as the user: false, and in copy the first folder on the way to path
+ * that it may not pass through. */
+static bool
+may_pass(const char *path, uid_t uid, gid_t gid, char *copy)
+{
+	size_t n = 1;
+	bool ok = setegid(gid) == 0 && seteuid(uid) == 0;
+
+	while (ok) {
+		memcpy(copy, path, n);
+		copy[n] = '\0';
+		ok = faccessat(AT_FDCWD, copy, X_OK, AT_EACCESS) == 0;
+		if (path[n] == '\0')
+			break;
+		for (n++; ok && path[n] != '\0' && path[n] != '/';)
+			n++;
+	}
+	return seteuid(0) == 0 && setegid(0) == 0 && ok;
+}
+
+/* Root reaches every folder, the users do not: a home of root above DATA
+ * would end their processes again and again. */
+static bool
+users_reach(const struct supervisor *v, struct buf *why)
+{
+	const struct settings *s = *v->settings;
+	const struct {
+		enum proc kind;
+		str name;
+	} users[] = {{PROC_MAIL, s->user_mail}, {PROC_AUTH, s->user_auth}};
+	char *copy = x_alloc(strlen(v->data) + 2);
+	bool ok = true;
+
+	for (size_t i = 0; i < NELEM(users) && ok; i++) {
+		uid_t uid = v->ids[users[i].kind].uid;
+
+		if (uid == (uid_t)-1)
+			continue;
+		ok = may_pass(v->data, uid, v->ids[users[i].kind].gid, copy);
+		if (!ok)
+			buf_f(why,
+			    "the user \"%.*s\" may not pass through %s: "
+			    "choose another --data, or allow it with: "
+			    "chmod o+x %s",
+			    STR_ARG(users[i].name), copy, copy);
+	}
+	x_free(&copy);
+	return ok;
+}
+
 /* Files that an earlier command of root made there are the users' too. */
 static void
 give_files(struct supervisor *v)
@@ -619,6 +669,8 @@ supervisor_prepare(struct supervisor *v, struct buf *why)
 		return EX_NOUSER;
 	if (!make_folders(v, why))
 		return EX_CANTCREAT;
+	if (!users_reach(v, why))
+		return EX_NOPERM;
 	give_files(v);
 	if (supervisor_certs(v, *v->settings, why) != OK)
 		return EX_CONFIG;
