@@ -480,7 +480,8 @@ closed(struct conn *c)
 	x_free(&s);
 }
 
-const struct service lmtp_service = {"lmtp", gather, run, closed};
+const struct service lmtp_service = {"lmtp", gather, run, closed,
+    "421 4.3.2 Too many connections: try again later\r\n"};
 
 bool
 lmtp_reply(struct lmtp_env *e, struct msg *m)

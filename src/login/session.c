@@ -322,5 +322,7 @@ run_pop3(struct conn *c, enum why why)
 	return run(c, why, &login_dialect_pop3);
 }
 
-const struct service login_imap = {"imap", gather, run_imap, closed};
-const struct service login_pop3 = {"pop3", gather, run_pop3, closed};
+const struct service login_imap = {"imap", gather, run_imap, closed,
+    "* BYE [UNAVAILABLE] Too many connections: try again later\r\n"};
+const struct service login_pop3 = {"pop3", gather, run_pop3, closed,
+    "-ERR [SYS/TEMP] Too many connections: try again later\r\n"};

@@ -206,8 +206,10 @@ conn_id
 net_add(struct net *n, int fd, const struct service *s, void *user,
     const struct os_addr *peer, str input)
 {
-	conn_id id = conn_make(n, fd, s, user, peer, input, NULL, NO_SLOT);
+	conn_id id = 0;
 
+	if (atomic_load(&n->nconns) < n->o.conns_max)
+		id = conn_make(n, fd, s, user, peer, input, NULL, NO_SLOT);
 	if (id == 0)
 		os_close(&fd);
 	return id;

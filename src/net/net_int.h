@@ -213,7 +213,8 @@ struct net {
 	struct job *jobs, **jobs_end;
 	unsigned njobs; /* queued and running */
 	uint32_t free_head;
-	uint32_t nslots; /* handed out so far */
+	uint32_t slots_max; /* conns_max, and room for those on their way out */
+	uint32_t nslots;    /* handed out so far */
 	bool quit;
 	bool started;
 	_Atomic(struct conn *) *chunks;

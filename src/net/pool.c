@@ -20,6 +20,7 @@
 #define SURPLUS_MS 10000
 #define STACK_BYTES (1024 * 1024)
 #define STOP_MS 10000
+#define SLOTS_SPARE 256 /* the shed, until they have ended */
 
 /* ---- ownership ---- */
 
@@ -28,7 +29,7 @@ net_slot(struct net *n, uint32_t slot)
 {
 	struct conn *chunk;
 
-	if (slot >= n->o.conns_max)
+	if (slot >= n->slots_max)
 		return NULL;
 	chunk = atomic_load_explicit(
 	    &n->chunks[slot / CHUNK], memory_order_acquire);
@@ -102,7 +103,7 @@ slot_take(struct net *n)
 	if (slot != NO_SLOT) {
 		c = net_slot(n, slot);
 		n->free_head = c->queue_next;
-	} else if (n->nslots < n->o.conns_max) {
+	} else if (n->nslots < n->slots_max) {
 		slot = n->nslots++;
 		chunk = atomic_load(&n->chunks[slot / CHUNK]);
 		if (chunk == NULL) {
@@ -489,8 +490,9 @@ net_new(const struct net_opts *o)
 		n->o.threads_min = n->o.threads_max;
 	if (n->o.conns_max == 0)
 		n->o.conns_max = 1024;
+	n->slots_max = n->o.conns_max + SLOTS_SPARE;
 	n->workers = x_array(n->o.threads_max, sizeof(*n->workers));
-	n->chunks = x_array(n->o.conns_max / CHUNK + 1, sizeof(*n->chunks));
+	n->chunks = x_array(n->slots_max / CHUNK + 1, sizeof(*n->chunks));
 	n->queue_head = n->queue_tail = n->free_head = NO_SLOT;
 	n->jobs_end = &n->jobs;
 	n->young_head = n->young_tail = NO_SLOT;
@@ -638,7 +640,7 @@ net_free(struct net **np)
 	os_close(&n->ep);
 	os_close(&n->ev);
 	os_close(&n->tfd);
-	for (uint32_t i = 0; i <= n->o.conns_max / CHUNK; i++)
+	for (uint32_t i = 0; i <= n->slots_max / CHUNK; i++)
 		free(atomic_load(&n->chunks[i]));
 	x_free(&n->chunks);
 	x_free(&n->workers);

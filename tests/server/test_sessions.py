@@ -162,3 +162,24 @@ def test_reload(tmp_path):
         until(back)
     finally:
         s.close()
+
+
+def test_r28_r109_crowd():
+    """R28 R109 R124: connections that do not log in fill the server up: the
+    oldest make room, whoever logs in gets in at once and stays."""
+    with Server(users=("ann",), settings=["connections_max=200"]) as s:
+        ann = s.imap("ann")
+        crowd = []
+        for i in range(600):
+            c = socket.create_connection(("127.0.0.1", s.ports["imap"]), 10)
+            c.sendall(b'a LOGIN ann "corr')
+            crowd.append(c)
+        for _ in range(20):
+            start = time.monotonic()
+            with s.imap("ann") as c:
+                c.ok("NOOP")
+            assert time.monotonic() - start < 2
+        ann.ok("NOOP")
+        ann.close()
+        for c in crowd:
+            c.close()
