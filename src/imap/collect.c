@@ -207,7 +207,7 @@ end_of_line(struct session *s, struct collect *k)
 
 	if (k->b.n > k->seg && k->b.p[k->b.n - 1] == '\r')
 		k->b.n--;
-	line = (str){k->b.p + k->seg, k->b.n - k->seg};
+	line = k->b.n > k->seg ? str_from(buf_str(&k->b), k->seg) : S("");
 	if (s->idling)
 		return GATHER_RUN;
 	switch (imap_lit_end(line, &l)) {
