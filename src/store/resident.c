@@ -634,7 +634,8 @@ account_free(struct account *a)
 
 /* ---- writing behind ---- */
 
-/* A chunk whose rows would be too long becomes two: only odd numbers do it. */
+/* A chunk whose rows would be too long becomes two: only odd numbers do it.
+ * mu held. */
 static bool
 chunk_rows(struct mbox *m, size_t at, struct buf *state, struct buf *facts)
 {
@@ -652,7 +653,6 @@ chunk_rows(struct mbox *m, size_t at, struct buf *state, struct buf *facts)
 		return true;
 	if (chunk_facts(m, c) != OK)
 		return false;
-	pthread_mutex_lock(&m->mu);
 	u = chunk_own_uids(c);
 	half = chunk_new(u->uid[keep]);
 	half->u->n = u->n - keep;
@@ -665,10 +665,10 @@ chunk_rows(struct mbox *m, size_t at, struct buf *state, struct buf *facts)
 	memcpy(half->facts, c->facts + keep, half->u->n * sizeof(struct facts));
 	u->n = keep;
 	mbox_chunk_add(m, at + 1, half);
-	pthread_mutex_unlock(&m->mu);
 	return chunk_rows(m, at, state, facts);
 }
 
+/* mu held: a view may be making the content full at this moment. */
 static void
 flush_mbox(struct mbox *m, struct buf *a, struct buf *b)
 {
@@ -791,7 +791,9 @@ resident_flush_begin(struct store *st)
 	for (size_t i = 0; i < st->dirty_mboxes.n; i++) {
 		struct mbox *m = st->dirty_mboxes.v[i];
 
+		pthread_mutex_lock(&m->mu);
 		flush_mbox(m, &a, &b);
+		pthread_mutex_unlock(&m->mu);
 		m->dirty = false;
 		m->flying++;
 		list_add(&st->flying_mboxes, m);
