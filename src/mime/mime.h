@@ -90,7 +90,7 @@ struct summary {
 	str references; /* ids separated by NUL, oldest first, at most 1 000 */
 	uint32_t parts; /* number of parts */
 	str part_table; /* packed: mime_part */
-	uint32_t shift;	 /* octets put before the header since: set by who keeps
+	uint32_t shift; /* octets put before the header since: set by who keeps
 			    both; mime_part counts them */
 };
 
