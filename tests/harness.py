@@ -37,6 +37,21 @@ def corpus():
     return p if (p / "facts.jsonl").exists() else None
 
 
+def no_users():
+    """Settings for a server that root starts: the users of an installation
+    need not be on a test machine, and where they are they may not enter
+    the folders that pytest makes."""
+    return [f"user_{u}=" for u in ("mail", "front", "auth", "keys")] if os.geteuid() == 0 else []
+
+
+def serve_fails(data, *args):
+    """restante serve that is to end by itself: its CompletedProcess."""
+    args = [str(RESTANTE), "serve", "--data", str(data), *map(str, args)]
+    for s in no_users():
+        args += ["--set", s]
+    return subprocess.run(args, capture_output=True, timeout=60)
+
+
 class Server:
     """restante serve in a folder of its own, on loopback, ended by pid."""
 
@@ -46,9 +61,8 @@ class Server:
         self.top.chmod(0o711)
         self.data = self.top / "data"
         self.settings = list(settings)
-        if os.geteuid() == 0 and not own_users:
-            # The users of an installation need not be on a test machine.
-            self.settings += [f"user_{u}=" for u in ("mail", "front", "auth", "keys")]
+        if not own_users:
+            self.settings += no_users()
         self.ports = {}
         self.config = None
         self.proc = None

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import PASSWORD, RESTANTE, Server, message
+from harness import PASSWORD, RESTANTE, Server, message, serve_fails
 
 LINE = re.compile(r'^ts=\S+ level=(debug|info|warn|error) proc=\S+ msg="[^"\n]*"( [\w.-]+=("([^"\\]|\\.)*"|\S*))*$')
 
@@ -65,8 +65,7 @@ def test_r123_settings(tmp_path, line, want):
     """R123: an unknown name or bad value: file, line, nearest name."""
     f = tmp_path / "restante.conf"
     f.write_text("# a comment\n" + line + "\n")
-    r = subprocess.run([str(RESTANTE), "serve", "--data", str(tmp_path / "d"), "--config", str(f)],
-                       capture_output=True, timeout=20)
+    r = serve_fails(tmp_path / "d", "--config", f)
     assert r.returncode == 78, r
     err = r.stderr.decode()
     assert "restante.conf" in err and want in err, err
@@ -77,9 +76,8 @@ def test_r123_world_readable_key(tmp_path):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(tmp_path / "k"),
                     "-out", str(tmp_path / "c"), "-days", "2", "-subj", "/CN=x"], check=True, capture_output=True)
     os.chmod(tmp_path / "k", 0o644)
-    r = subprocess.run([str(RESTANTE), "serve", "--data", str(tmp_path / "d"), "--tls-cert", str(tmp_path / "c"),
-                        "--tls-key", str(tmp_path / "k")], capture_output=True, timeout=20)
-    assert r.returncode != 0 and b"chmod" in r.stderr, r.stderr
+    r = serve_fails(tmp_path / "d", "--tls-cert", tmp_path / "c", "--tls-key", tmp_path / "k")
+    assert r.returncode == 78 and f"chmod 600 {tmp_path}/k".encode() in r.stderr, r.stderr
 
 
 def test_own_certificate_rsa(tmp_path):
@@ -101,9 +99,8 @@ def test_port_taken(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        r = subprocess.run([str(RESTANTE), "serve", "--data", str(tmp_path / "d"), "--imap", f"127.0.0.1:{port}"],
-                           capture_output=True, timeout=20)
-    assert r.returncode != 0 and str(port).encode() in r.stderr, r.stderr
+        r = serve_fails(tmp_path / "d", "--imap", f"127.0.0.1:{port}")
+    assert r.returncode == 69 and f"127.0.0.1:{port}".encode() in r.stderr, r.stderr
 
 
 def test_r122_control_socket():
