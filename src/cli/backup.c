@@ -190,7 +190,7 @@ cmd_backup(struct cli *c)
 	    (code = sync_dirs(c, c->argv[0], mine, NELEM(mine))) != EX_OK)
 		return code;
 	if ((k.dir = os_open(c->argv[0], O_RDONLY | O_DIRECTORY, 0)) < 0 ||
-	    (e = store_backup_begin(k.dir)) != OK)
+	    store_backup_begin(k.dir) != OK)
 		return cli_fail(
 		    c, EX_CANTCREAT, "cannot write to %s", c->argv[0]);
 	code = cli_mail(c, "backup", NULL, 0, -1, take_file, &k);

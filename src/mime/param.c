@@ -211,10 +211,14 @@ percent_decode(str s, struct buf *out)
 	size_t i;
 
 	for (i = 0; i < s.n; i++) {
-		if (s.p[i] == '%' && i + 2 < s.n &&
-		    hex_digit(s.p[i + 1]) >= 0 && hex_digit(s.p[i + 2]) >= 0) {
-			buf_c(out, (char)(hex_digit(s.p[i + 1]) << 4 |
-					  hex_digit(s.p[i + 2])));
+		int hi = -1, lo = -1;
+
+		if (s.p[i] == '%' && i + 2 < s.n) {
+			hi = hex_digit(s.p[i + 1]);
+			lo = hex_digit(s.p[i + 2]);
+		}
+		if (hi >= 0 && lo >= 0) {
+			buf_c(out, (char)(hi << 4 | lo));
 			i += 2;
 		} else {
 			buf_c(out, s.p[i]);

@@ -501,12 +501,13 @@ static ssize_t
 write_record(struct conn *c)
 {
 	struct iovec v[IOVS];
-	size_t n = 0, k;
+	size_t n, k;
 	const char *from;
 	ssize_t r;
 	bool more;
 	int nv;
 
+	v[0] = (struct iovec){0};
 	nv = head_vector(&c->io->out, v, IOVS, &more);
 	from = v[0].iov_base;
 	n = MIN(v[0].iov_len, RECORD);

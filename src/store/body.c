@@ -152,7 +152,7 @@ verbatim(struct parts *w, str text, size_t to)
 static void
 take_part(struct parts *w, str text, const struct part *p, size_t base)
 {
-	size_t at, n = p->body_len, was = w->coded.n;
+	size_t at, was, n = p->body_len;
 	struct buf dec = {0};
 	uint32_t line;
 	bool tail;

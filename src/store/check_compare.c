@@ -50,8 +50,7 @@ join_refs(struct check_list *l)
 static void
 compare_refs(struct check *c)
 {
-	const struct check_ref *a = c->refs.p;
-	const struct check_ref *b = c->counted.p;
+	const struct check_ref *a, *b;
 	size_t i = 0;
 	size_t j = 0;
 

@@ -97,11 +97,10 @@ look(struct store *st, struct compaction *k)
 	struct arena *ar = arena_new(SIZE_MAX / 2);
 	uint64_t off = SEGMENT_HEAD;
 	struct log_group g;
-	enum log_next next;
 	enum err e = OK;
 
-	while (e == OK && (next = log_next_group(
-			       reader, &off, k->s->end, &g)) == LOG_GROUP) {
+	while (e == OK &&
+	       log_next_group(reader, &off, k->s->end, &g) == LOG_GROUP) {
 		size_t at = 0;
 		struct logref ref;
 		enum record_type type;

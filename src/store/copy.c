@@ -218,7 +218,6 @@ static enum err
 copy_run(struct view *v, struct copy *x, const struct ranges *uids, size_t room,
     size_t *done)
 {
-	struct ranges slice = {0};
 	uint64_t at = 0;
 	enum err e = OK;
 
@@ -230,8 +229,8 @@ copy_run(struct view *v, struct copy *x, const struct ranges *uids, size_t room,
 		*done = e == OK ? x->n : 0;
 		return e;
 	}
-	x->uids = &slice;
-	while (e == OK && change_slice(uids, &at, &slice)) {
+	x->uids = &x->slice;
+	while (e == OK && change_slice(uids, &at, &x->slice)) {
 		x->room = room - *done;
 		e = commit(v->st, &x->c);
 		if (e != OK)
@@ -240,7 +239,7 @@ copy_run(struct view *v, struct copy *x, const struct ranges *uids, size_t room,
 		x->from_uids += x->n;
 		x->to_uids += x->n;
 	}
-	ranges_free(&slice);
+	ranges_free(&x->slice);
 	return e;
 }
 

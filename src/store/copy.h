@@ -12,6 +12,7 @@ struct copy {
 	struct change c;
 	struct mbox *from, *to;
 	const struct ranges *uids;
+	struct ranges slice; /* of a move: what one record takes */
 	bool move;
 	size_t room; /* of the arrays */
 	struct rec_entry *entries;

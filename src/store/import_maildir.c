@@ -162,7 +162,7 @@ courier_change(void *ctx, const char *name, unsigned char type)
 	struct import *im = m->im;
 	struct buf b = {0};
 	struct import_file *f;
-	str base = str_c(name), v[64], rest, t = STR_NONE;
+	str base = str_c(name), v[64], rest, t;
 	uint64_t when = UINT64_MAX;
 	size_t n = 0;
 	const char *path;

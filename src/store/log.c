@@ -345,7 +345,7 @@ enum err
 log_start(struct store *st, const struct log_pos *pos, bool fresh)
 {
 	struct log *l = st->log;
-	struct segment *s;
+	struct segment *s = NULL;
 	enum err e;
 
 	for (size_t i = 0; i + 1 < l->n; i++)
@@ -400,7 +400,7 @@ static enum err
 roll(struct store *st)
 {
 	struct log *l = st->log;
-	struct segment *s;
+	struct segment *s = NULL;
 	enum err e = segment_make(st, &l->pos, l->cur->number + 1, &s);
 
 	if (e != OK)

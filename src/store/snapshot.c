@@ -57,8 +57,9 @@ snap_chunks(struct snap *s)
 		s->r.entries = v;
 		s->r.nentries = c->u->n;
 		plan_add(s->p, &s->r);
+		s->r.entries = NULL;
+		s->r.nentries = 0;
 	}
-	s->r.nentries = 0;
 }
 
 static void
