@@ -5,8 +5,10 @@
 The clients are dumb on purpose: they send bytes, and read lines and
 literals; what a reply must be, the tests say.
 """
+import fcntl
 import hashlib
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -16,6 +18,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,17 +55,58 @@ def serve_fails(data, *args):
     return subprocess.run(args, capture_output=True, timeout=60)
 
 
+USERS = ("restante", "restante-front", "restante-auth", "restante-keys")
+
+
+def make_users(*args):
+    """Has restante serve say which users are missing, and does what it
+    says: their names."""
+    r = subprocess.run([str(RESTANTE), "serve", *args], capture_output=True, timeout=60)
+    m = re.fullmatch(r"restante serve: no user ([\w -]+); make (?:it|them) with: (.*)\n", r.stderr.decode())
+    assert r.returncode == 67 and m, r
+    env = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    subprocess.run(["sh", "-ec", m.group(2)], check=True, env=env, capture_output=True, timeout=60)
+    return m.group(1).split()
+
+
+def remove_users(names):
+    for u in names:
+        subprocess.run(["userdel", u], check=False, capture_output=True, timeout=60,
+                       env=dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin"))
+
+
+@contextmanager
+def installed_users():
+    """The users of an installation, as long as it lasts; nobody else on this
+    machine does such a test meanwhile, as it also has fixed ports."""
+    with open("/tmp/restante-test-root.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = []
+        try:
+            if any(not has_user(u) for u in USERS):
+                made = make_users("--data", "/nonexistent/restante")
+                assert all(map(has_user, USERS))
+            yield made
+        finally:
+            remove_users(made)
+
+
+def has_user(name):
+    try:
+        return bool(pwd.getpwnam(name))
+    except KeyError:
+        return False
+
+
 class Server:
     """restante serve in a folder of its own, on loopback, ended by pid."""
 
-    def __init__(self, settings=(), users=("ann", "bob"), data=None, env=None, own_users=False):
+    def __init__(self, settings=(), users=("ann", "bob"), data=None, env=None):
         self.own = data is None
         self.top = Path(data or tempfile.mkdtemp(prefix="restante-test-"))
         self.top.chmod(0o711)
         self.data = self.top / "data"
-        self.settings = list(settings)
-        if not own_users:
-            self.settings += no_users()
+        self.settings = list(settings) + no_users()
         self.ports = {}
         self.config = None
         self.proc = None
@@ -369,6 +413,18 @@ class Imap(Line):
 
 
 class Lmtp(Line):
+    @classmethod
+    def at(cls, path):
+        """Over a UNIX socket; its greeting is read."""
+        c = cls.__new__(cls)
+        c.sock = socket.socket(socket.AF_UNIX)
+        c.sock.settimeout(30)
+        c.sock.connect(str(path))
+        c.buf = b""
+        c.greeting = c.reply()
+        assert c.greeting[0] == 220, c.greeting
+        return c
+
     def reply(self):
         """(code, text) of one reply, which may have several lines."""
         lines = []

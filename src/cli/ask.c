@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -41,13 +42,30 @@ auth_conf_of(const struct cli *c, struct auth_conf *conf)
 	settings_auth(c->settings, conf);
 }
 
-/* The first command of all makes the folder. */
-static void
-make_data(const struct cli *c)
+int
+cli_data(const struct cli *c, bool make)
 {
-	if (os_mkdir(c->data, 0700) != 0)
-		cli_fail(c, EX_CANTCREAT, "cannot make %s: %s", c->data,
+	struct stat sb;
+
+	if (!make && stat(c->data, &sb) != 0 && errno == ENOENT)
+		return cli_fail(c, EX_NOINPUT,
+		    "there is no %s; --data DIR says where the mail is, "
+		    "restante user add NAME makes it",
+		    c->data);
+	if (make && (os_mkdir_above(c->data, 0755) != 0 ||
+			os_mkdir(c->data, 0700) != 0))
+		return cli_fail(c, EX_CANTCREAT, "cannot make %s: %s", c->data,
 		    strerror(errno));
+	return EX_OK;
+}
+
+/* The first account makes DATA; whatever else is asked would find nothing
+ * in it, and a mistyped --data is to be noticed. */
+static bool
+makes_data(const char *verb)
+{
+	return strcmp(verb, "user.add") == 0 ||
+	       strcmp(verb, "user.import") == 0;
 }
 
 int
@@ -61,7 +79,8 @@ cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
 	int code;
 
 	auth_conf_of(c, &conf);
-	make_data(c);
+	if ((code = cli_data(c, makes_data(verb))) != EX_OK)
+		return code;
 	e = auth_command(
 	    c->data, &conf, str_c(verb), arg, n, fd, auth_line, &l, &why);
 	code = cli_exit(e);
@@ -179,7 +198,6 @@ ask_store(const struct cli *c, const char *verb, const str *arg, size_t n,
 
 	if (st == NULL) {
 		mime_charsets_load();
-		make_data(c);
 		if ((e = store_open(&o, &st)) != OK) {
 			if (e == ERR_BUSY)
 				buf_s(why, "another process has the data open; "
@@ -205,6 +223,8 @@ cli_mail(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
 	enum err e = OK;
 	int code;
 
+	if ((code = cli_data(c, false)) != EX_OK)
+		return code;
 	if (ch == NULL)
 		e = connect_mail(c);
 	if (e == OK)

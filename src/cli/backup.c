@@ -178,6 +178,8 @@ cmd_backup(struct cli *c)
 
 	if (!cli_args(c, 1, 1))
 		return EX_USAGE;
+	if ((code = cli_data(c, false)) != EX_OK)
+		return code;
 	if (!is_empty(c->argv[0]))
 		return cli_fail(c, EX_CANTCREAT,
 		    "%s is not empty: a backup wants a folder of its own",
@@ -298,6 +300,8 @@ cmd_restore(struct cli *c)
 	if (!is_empty(c->data)) /* (2) */
 		return cli_fail(c, EX_CANTCREAT,
 		    "%s is not empty: move it away first", c->data);
+	if ((code = cli_data(c, true)) != EX_OK)
+		return code;
 	if (!make_dirs(c, c->data, folders, NELEM(folders)))
 		return EX_CANTCREAT;
 	for (size_t i = 0; i < NELEM(folders) && code == EX_OK; i++)
@@ -310,7 +314,11 @@ cmd_restore(struct cli *c)
 int
 cmd_rebuild(struct cli *c)
 {
+	int code;
+
 	if (!cli_args(c, 0, 0))
 		return EX_USAGE;
+	if ((code = cli_data(c, false)) != EX_OK)
+		return code;
 	return open_offline(c, true, false);
 }

@@ -55,6 +55,8 @@ bool cli_args(struct cli *c, int min, int max);
  * from the terminal, twice, unseen. false: said. Wipe it. */
 bool cli_password(struct cli *c, bool from_stdin, struct buf *out);
 
+/* Insists that DATA is there, or makes it. An exit code. */
+int cli_data(const struct cli *c, bool make);
 /* Asks auth; prints what it says on standard output when print is set, else
  * appends the first line to first (may be NULL). An exit code. */
 int cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd,

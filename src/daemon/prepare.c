@@ -28,24 +28,38 @@
 /* ---- users ---- */
 
 static bool
-find_user(str name, uid_t *uid, gid_t *gid, struct buf *why)
+find_user(str name, uid_t *uid, gid_t *gid)
 {
 	char *c = x_cstr(name);
 	struct passwd *pw = getpwnam(c);
 
-	if (pw == NULL)
-		buf_f(why,
-		    "no user \"%s\"; make the users with: for u in restante "
-		    "restante-front restante-auth restante-keys; do useradd "
-		    "--system --shell /usr/sbin/nologin --home-dir "
-		    "/nonexistent $u; done",
-		    c);
-	else {
+	if (pw != NULL) {
 		*uid = pw->pw_uid;
 		*gid = pw->pw_gid;
 	}
 	x_free(&c);
 	return pw != NULL;
+}
+
+/* One command that makes all who are missing, to be pasted. */
+static void
+say_missing(str names, struct buf *why)
+{
+	str rest = names;
+	bool one;
+
+	(void)str_cut(&rest, ' ');
+	one = rest.n == 0;
+	buf_f(why, "no user %.*s; make %s with: ", STR_ARG(names),
+	    one ? "it" : "them");
+	if (!one)
+		buf_f(why, "for u in %.*s; do ", STR_ARG(names));
+	buf_s(why, "useradd --system --user-group --shell /usr/sbin/nologin "
+		   "--home-dir /nonexistent ");
+	if (one)
+		buf_str_add(why, names);
+	else
+		buf_s(why, "$u; done");
 }
 
 static bool
@@ -56,23 +70,32 @@ find_users(struct supervisor *v, struct buf *why)
 		enum proc kind;
 		str name;
 	} users[] = {
+	    {PROC_MAIL, s->user_mail},
 	    {PROC_FRONT, s->user_front},
 	    {PROC_INTAKE, s->user_front},
 	    {PROC_AUTH, s->user_auth},
 	    {PROC_KEYS, s->user_keys},
-	    {PROC_MAIL, s->user_mail},
 	};
+	struct buf missing = {0};
+	bool ok;
 
 	for (size_t i = 0; i < NELEM(users); i++) {
 		v->ids[users[i].kind].uid = (uid_t)-1;
 		v->ids[users[i].kind].gid = (gid_t)-1;
 		if (geteuid() != 0 || users[i].name.n == 0)
 			continue;
-		if (!find_user(users[i].name, &v->ids[users[i].kind].uid,
-			&v->ids[users[i].kind].gid, why))
-			return false;
+		if (find_user(users[i].name, &v->ids[users[i].kind].uid,
+			&v->ids[users[i].kind].gid) ||
+		    users[i].kind == PROC_INTAKE)
+			continue;
+		buf_f(&missing, "%s%.*s", missing.n > 0 ? " " : "",
+		    STR_ARG(users[i].name));
 	}
-	return true;
+	ok = missing.n == 0;
+	if (!ok)
+		say_missing(buf_str(&missing), why);
+	buf_free(&missing);
+	return ok;
 }
 
 /* ---- folders ---- */
@@ -87,25 +110,6 @@ below(const struct supervisor *v, const char *name)
 	out = x_cstr(buf_str(&b));
 	buf_free(&b);
 	return out;
-}
-
-/* Makes DATA's parents too, as mkdir -p does. */
-static int
-make_parents(const char *path)
-{
-	char *copy = x_cstr(str_c(path));
-	int r = 0;
-
-	for (char *p = copy + 1; *p != '\0' && r == 0; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(copy, 0755) != 0 && errno != EEXIST)
-			r = -1;
-		*p = '/';
-	}
-	x_free(&copy);
-	return r;
 }
 
 static bool
@@ -139,7 +143,7 @@ make_folders(struct supervisor *v, struct buf *why)
 {
 	char *path = NULL;
 
-	if (make_parents(v->data) != 0) {
+	if (os_mkdir_above(v->data, 0755) != 0) {
 		buf_f(why, "cannot make the folders above %s: %s", v->data,
 		    strerror(errno));
 		return false;

@@ -324,6 +324,23 @@ os_mkdir(const char *path, mode_t mode)
 }
 
 int
+os_mkdir_above(const char *path, mode_t mode)
+{
+	char *copy = x_cstr(str_c(path));
+	int r = 0;
+
+	for (char *p = copy + 1; copy[0] != '\0' && *p != '\0' && r == 0; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		r = os_mkdir(copy, mode);
+		*p = '/';
+	}
+	x_free(&copy);
+	return r;
+}
+
+int
 os_memfd(const char *name)
 {
 	if (fault_here(OS_OPEN) != 0)

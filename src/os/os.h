@@ -74,6 +74,8 @@ int os_rename(const char *from, const char *to);
 int os_unlink(const char *path);
 /* A directory that is there already is success. */
 int os_mkdir(const char *path, mode_t mode);
+/* Makes the folders above path, as mkdir -p does. */
+int os_mkdir_above(const char *path, mode_t mode);
 int os_memfd(const char *name);  /* sealable anonymous file */
 int os_tmpfile(const char *dir); /* unlinked file in dir */
 /* Gives the regular files of dir/name (and the folder) to a user; what is
