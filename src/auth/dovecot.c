@@ -262,7 +262,9 @@ loopback(const struct request *r)
 	return r->f.address.n == 0 || str_eq(r->f.text, S("::1"));
 }
 
-/* The fields after mechanism; resp is the last, and the rest of the line. */
+/* The fields after mechanism; resp is the last, and the rest of the line.
+ * An empty initial response is "="; nothing at all is none: Exim says so for
+ * a client that waits to be asked. */
 static bool
 parameters(struct request *r, str rest)
 {
@@ -270,8 +272,10 @@ parameters(struct request *r, str rest)
 
 	while (rest.n > 0) {
 		if (str_starts(rest, S("resp="))) {
-			r->initial = true;
-			return base64_get(&r->resp, str_from(rest, 5)) == OK;
+			rest = str_from(rest, 5);
+			r->initial = rest.n > 0;
+			return str_eq(rest, S("=")) ||
+			       base64_get(&r->resp, rest) == OK;
 		}
 		f = str_cut(&rest, '\t');
 		if (str_eq(f, S("secured")) || str_starts(f, S("secured=")))

@@ -525,6 +525,18 @@ listen_list(struct supervisor *v, str list, const char *fallback,
 	return true;
 }
 
+/* The user of the MTA on this machine, who may connect beside root. */
+static const char *
+mta_user(void)
+{
+	static const char *const names[] = {"postfix", "Debian-exim"};
+
+	for (size_t i = 0; i < NELEM(names); i++)
+		if (getpwnam(names[i]) != NULL)
+			return names[i];
+	return NULL;
+}
+
 /* A UNIX socket at path; packets: for the command line. */
 static bool
 listen_unix(struct supervisor *v, const char *path, const char *word,
@@ -569,7 +581,7 @@ listen_lmtp(struct supervisor *v, struct buf *why)
 		    PROTO_LMTP, false, why);
 	path = below(v, "run/lmtp.sock");
 	ok = listen_unix(v, path, "LMTP", PROC_INTAKE, PROTO_LMTP, false,
-	    root ? 0660 : 0600, "postfix", why);
+	    root ? 0660 : 0600, mta_user(), why);
 	x_free(&path);
 	if (ok && root && access(POSTFIX_DIR, W_OK) == 0)
 		ok = listen_unix(v, POSTFIX_DIR "/restante", "LMTP",
@@ -605,7 +617,7 @@ listen_all(struct supervisor *v, struct buf *why)
 	if (ok && s->auth_socket.n > 0) {
 		dovecot = x_cstr(s->auth_socket);
 		ok = listen_unix(v, dovecot, "auth", PROC_AUTH, PROTO_LMTP,
-		    false, root ? 0660 : 0600, "postfix", why);
+		    false, root ? 0660 : 0600, mta_user(), why);
 		x_free(&dovecot);
 	}
 	x_free(&control);

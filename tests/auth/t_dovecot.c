@@ -108,7 +108,7 @@ test_plain(void **state)
 	say(fd, "AUTH\t3\tPLAIN\tservice=smtp\trip=127.0.0.1\tresp=" PLAIN_OFF
 		"\n");
 	expect(fd, "FAIL\t3\tuser=off");
-	/* As Exim does: no initial response. */
+	/* No initial response. */
 	say(fd, "AUTH\t4\tPLAIN\tservice=smtp\tsecured\trip=192.0.2.7\t"
 		"lip=192.0.2.1\tnologin\n");
 	expect(fd, "CONT\t4\t");
@@ -141,6 +141,16 @@ test_plain(void **state)
 		"AUTH\t13\tLOGIN\tsecured\n");
 	expect(fd, "CONT\t12\t");
 	expect(fd, "CONT\t13\tVXNlcm5hbWU6");
+	/* Exim has an empty resp when its client sent nothing yet; "=" is a
+	 * response without a byte. */
+	say(fd, "AUTH\t14\tLOGIN\tsecured\tnologin\tresp=\n");
+	expect(fd, "CONT\t14\tVXNlcm5hbWU6");
+	say(fd, "AUTH\t15\tPLAIN\tsecured\tnologin\tresp=\n");
+	expect(fd, "CONT\t15\t");
+	say(fd, "CONT\t15\t" PLAIN_ANN "\n");
+	expect(fd, "OK\t15\tuser=ann");
+	say(fd, "AUTH\t16\tPLAIN\tsecured\tresp==\n");
+	expect(fd, "FAIL\t16\treason=Invalid base64 or grammar");
 	os_close(&fd);
 }
 

@@ -57,6 +57,7 @@ def plain_user():
 @pytest.fixture(scope="module")
 def office():
     s = Server(users=(), settings=["connections_per_account=1000"])
+    s.settings.append(f"lmtp={s.top}/lmtp")
     s.start()
     yield s
     s.close()
@@ -89,13 +90,18 @@ def context():
 @pytest.mark.parametrize("mode", MODES)
 def test_imaplib(office, box, mode):
     name, hashes = box
-    if mode == "tls":
-        m = imaplib.IMAP4_SSL("127.0.0.1", office.ports["imaps"], ssl_context=context())
-    else:
-        m = imaplib.IMAP4("127.0.0.1", office.ports["imap"])
-        if mode == "starttls":
-            m.starttls(context())
-    m.login(name, PASSWORD)
+
+    def connect():
+        if mode == "tls":
+            m = imaplib.IMAP4_SSL("127.0.0.1", office.ports["imaps"], ssl_context=context())
+        else:
+            m = imaplib.IMAP4("127.0.0.1", office.ports["imap"])
+            if mode == "starttls":
+                m.starttls(context())
+        m.login(name, PASSWORD)
+        return m
+
+    m = connect()
     assert m.select()[1] == [b"20"]
     typ, data = m.fetch("1:*", "(UID BODY.PEEK[])")
     assert [sha(d[1]) for d in data if isinstance(d, tuple)] == hashes
@@ -108,28 +114,48 @@ def test_imaplib(office, box, mode):
     m.append("Archive", "(\\Seen)", imaplib.Time2Internaldate(0), b"Subject: x\r\n\r\nhi\r\n")
     assert m.select("Archive")[1] == [b"1"]
     m.logout()
+    for _ in range(2):
+        m = connect()
+        assert m.select(readonly=True)[1] == [b"18"]
+        typ, data = m.uid("fetch", "1:*", "(UID FLAGS BODY.PEEK[])")
+        assert [sha(d[1]) for d in data if isinstance(d, tuple)] == hashes[2:]
+        assert m.uid("search", None, "SEEN")[1] == [b"3 4 5"]
+        m.logout()
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_poplib(office, box, mode):
     name, hashes = box
-    if mode == "tls":
-        m = poplib.POP3_SSL("127.0.0.1", office.ports["pop3s"], context=context())
-    else:
-        m = poplib.POP3("127.0.0.1", office.ports["pop3"])
-        if mode == "starttls":
-            m.stls(context())
-    m.user(name)
-    m.pass_(PASSWORD)
-    assert m.stat()[0] == N
-    assert [sha(b"".join(x + b"\r\n" for x in m.retr(i + 1)[1])) for i in range(N)] == hashes
+
+    def connect():
+        if mode == "tls":
+            m = poplib.POP3_SSL("127.0.0.1", office.ports["pop3s"], context=context())
+        else:
+            m = poplib.POP3("127.0.0.1", office.ports["pop3"])
+            if mode == "starttls":
+                m.stls(context())
+        m.user(name)
+        m.pass_(PASSWORD)
+        return m
+
+    def all_of(m, n):
+        assert m.stat()[0] == n == len(m.list()[1])
+        return [sha(b"".join(x + b"\r\n" for x in m.retr(i + 1)[1])) for i in range(n)]
+
+    m = connect()
+    uidl = [x.split()[1] for x in m.uidl()[1]]
+    assert all_of(m, N) == hashes
+    assert m.top(3, 0)[1][-1] == b""
+    m.dele(1)
+    m.dele(2)
+    m.rset()
     m.dele(1)
     m.quit()
-    m = poplib.POP3("127.0.0.1", office.ports["pop3"])
-    m.user(name)
-    m.pass_(PASSWORD)
-    assert m.stat()[0] == N - 1
-    m.quit()
+    for _ in range(2):
+        m = connect()
+        assert all_of(m, N - 1) == hashes[1:]
+        assert [x.split()[1] for x in m.uidl()[1]] == uidl[1:]
+        m.quit()
 
 
 def url(office, proto, mode):
@@ -141,23 +167,53 @@ def url(office, proto, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_curl(office, box, mode, tmp_path):
+def test_curl_imap(office, box, mode, tmp_path):
     need("curl")
     name, hashes = box
     args, at = url(office, "imap", mode)
     args += ["-u", f"{name}:{PASSWORD}"]
     assert b"INBOX" in run(args + [at + "/"]).stdout
-    for uid in (1, 20):
-        assert sha(run(args + [f"{at}/INBOX;UID={uid}"]).stdout) == hashes[uid - 1]
+
+    def all_of(uids):
+        run(args + ["-o", f"{tmp_path}/#1", f"{at}/INBOX;UID=[{uids[0]}-{uids[-1]}]"])
+        return [sha((tmp_path / str(u)).read_bytes()) for u in uids]
+
+    assert all_of(range(1, N + 1)) == hashes
+    assert run(args + [f"{at}/INBOX;UID=2;SECTION=HEADER"]).stdout.endswith(b"\r\n\r\n")
     assert b"SEARCH" in run(args + [at + "/INBOX", "-X", "SEARCH SUBJECT test"]).stdout
     (tmp_path / "m").write_bytes(b"Subject: up\r\n\r\nbody\r\n")
     run(args + [at + "/Archive", "-T", tmp_path / "m"])
+    assert run(args + [f"{at}/Archive;UID=1"]).stdout == (tmp_path / "m").read_bytes()
     run(args + [at + "/INBOX", "-X", "STORE 1 +Flags \\Deleted"])
+    run(args + [at + "/INBOX", "-X", "STORE 2 +Flags \\Flagged"])
     run(args + [at + "/INBOX", "-X", "EXPUNGE"])
+    for _ in range(2):
+        assert all_of(range(2, N + 1)) == hashes[1:]
+        assert run(args + [at + "/INBOX", "-X", "UID SEARCH FLAGGED"]).stdout.split() == [b"*", b"SEARCH", b"2"]
+        assert b"EXISTS" in run(args + [at + "/INBOX", "-X", "EXAMINE INBOX"]).stdout
+    assert run(args + [f"{at}/INBOX;UID=1"], check=False).returncode != 0
+    assert run(args[:-1] + ["wrong:wrong", at + "/"], check=False).returncode == 67
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_curl_pop3(office, box, mode, tmp_path):
+    need("curl")
+    name, hashes = box
     args, at = url(office, "pop3", mode)
     args += ["-u", f"{name}:{PASSWORD}"]
-    assert len(run(args + [at + "/"]).stdout.split(b"\r\n")) >= N - 1
-    assert sha(run(args + [at + "/1"]).stdout) == hashes[1]
+
+    def all_of(n):
+        assert len(run(args + [at + "/"]).stdout.splitlines()) == n
+        run(args + ["-o", f"{tmp_path}/#1", f"{at}/[1-{n}]"])
+        return [sha((tmp_path / str(i + 1)).read_bytes()) for i in range(n)]
+
+    assert all_of(N) == hashes
+    uidl = run(args + [at + "/", "-X", "UIDL"]).stdout
+    run(args + [at + "/1", "-X", "DELE", "--list-only"])
+    for _ in range(2):
+        assert all_of(N - 1) == hashes[1:]
+        assert [x.split()[1] for x in run(args + [at + "/", "-X", "UIDL"]).stdout.splitlines()] == \
+            [x.split()[1] for x in uidl.splitlines()][1:]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -308,11 +364,17 @@ def test_mpop(office, box, mode, tmp_path):
         go += ["--tls=off"]
     else:
         go += ["--tls=on", "--tls-certcheck=off", "--tls-starttls=" + ("on" if mode == "starttls" else "off")]
+    def hashes_of():
+        return sorted(sha(crlf(f.read_bytes())) for f in (tmp_path / "md" / "new").iterdir())
+
+    # Kept, then nothing new; then deleted, and nothing is there.
+    keep = [x.replace("--keep=off", "--keep=on") for x in go]
+    for _ in range(2):
+        run(keep)
+        assert hashes_of() == sorted(hashes)
     run(go)
-    files = list((tmp_path / "md" / "new").iterdir())
-    assert sorted(sha(f.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")) for f in files) == sorted(hashes)
     run(go)
-    assert len(list((tmp_path / "md" / "new").iterdir())) == N
+    assert hashes_of() == sorted(hashes)
     with office.imap(name) as c:
         c.select()
         assert c.uids() == []
@@ -334,34 +396,72 @@ def test_neomutt(office, box, mode, tmp_path):
                   + "set ssl_verify_host = no\nset quit = yes\nset delete = yes\nset mark_old = no\n"
                   "set wait_key = no\nset sleep_time = 0\nset header_cache = ''\n"
                   f"set mbox_type = Maildir\nset confirmappend = no\nset confirmcreate = no\nset sort = mailbox-order\n"
-                  "set copy = no\n"
-                  f"push '<copy-message>{tmp_path}/copied<enter><first-entry><flag-message><next-entry>"
-                  "<delete-message><sync-mailbox><quit>'\n")
+                  "set copy = no\nset resolve = no\n")
     env = dict(os.environ, TERM="xterm", HOME=str(tmp_path))
-    r = run(["script", "-qec", f"neomutt -n -F {rc}", "/dev/null"], check=False, env=env, stdin=subprocess.DEVNULL)
-    copied = list(Path(tmp_path / "copied").glob("*/*"))
-    assert len(copied) == 1, r.stdout[-1500:]
+
+    def go(keys):
+        (tmp_path / "keys").write_text(f"push '{keys}<quit>'\n")
+        return run(["script", "-qec", f"neomutt -n -F {rc} -e 'source {tmp_path}/keys'", "/dev/null"], check=False,
+                   env=env, stdin=subprocess.DEVNULL)
+
+    def copied(box):
+        """neomutt adds Status headers of its own to what it copies."""
+        out = []
+        for f in (tmp_path / box).glob("*/*"):
+            m = re.sub(rb"(?m)^(Status|X-Status|Content-Length|Lines): .*\n", b"", f.read_bytes())
+            out.append(sha(crlf(m)))
+        return sorted(out)
+
+    def copy(box):
+        return f"<tag-pattern>~A<enter><tag-prefix><copy-message>{tmp_path}/{box}<enter><untag-pattern>~A<enter>"
+
+    r = go(copy("first") + "<first-entry><flag-message><next-entry><delete-message><sync-mailbox>")
+    assert copied("first") == sorted(hashes), r.stdout[-1500:]
     with office.imap(name) as c:
         c.select()
-        assert len(c.uids()) == N - 1
-        assert len(c.ok("UID SEARCH FLAGGED")[0].split()) == 3
+        assert c.uids() == [1, *range(3, N + 1)]
+        assert c.ok("UID SEARCH FLAGGED")[0].split() == [b"*", b"SEARCH", b"1"]
+    # Its own message into a folder by APPEND, another by COPY; run again
+    # without change.
+    go("<last-entry><copy-message>+Archive<enter>")
+    with office.imap(name) as c:
+        c.select("Archive")
+        assert sha(c.body(1)) == hashes[-1]
+        before = c.ok("STATUS INBOX (MESSAGES UIDNEXT)")
+        for again in ("second", "third"):
+            r = go(copy(again))
+            assert copied(again) == sorted(hashes[:1] + hashes[2:]), r.stdout[-1500:]
+            assert c.ok("STATUS INBOX (MESSAGES UIDNEXT)") == before
 
 
-@pytest.mark.parametrize("mode", ["clear", "starttls"])
+# LMTP has no port with TLS from the first byte.
+@pytest.mark.parametrize("mode", ["clear", "starttls", "unix"])
 def test_swaks(office, mode):
     need("swaks")
-    name = f"swaks{mode}"
+    name, other = f"swaks{mode}", f"swaks{mode}2"
     office.add_user(name)
-    args = ["swaks", "--protocol", "LMTP", "--server", "127.0.0.1", "--port", office.ports["lmtp"],
-            "--to", name, "--from", "a@example.org", "--body", ".\nline\n..\n"]
+    office.add_user(other)
+    args = ["swaks", "--protocol", "LMTP", "--from", "a@example.org"]
+    if mode == "unix":
+        args += ["--socket", office.top / "lmtp"]
+    else:
+        args += ["--server", "127.0.0.1", "--port", office.ports["lmtp"]]
     if mode == "starttls":
         args.append("-tls")
-    for _ in range(3):
-        run(args)
+    for i in range(N):
+        run(args + ["--to", name, "--body", f".\nline {i}\n..\n"])
+    run(args + ["--to", f"{name},{other}", "--body", "for two"])
+    # One of two is unknown: swaks says so, the other has it.
+    r = run(args + ["--to", f"nobody-{mode},{other}", "--body", "for one"], check=False)
+    assert b"550 5.1.1" in r.stdout and r.stdout.count(b"250 2.") >= 2, r.stdout
     with office.imap(name) as c:
         c.select()
-        assert len(c.uids()) == 3
-        assert b"\r\n.\r\nline\r\n..\r\n" in c.body(1)
+        assert len(c.uids()) == N + 1
+        for i in range(N):
+            assert b"\r\n.\r\nline %d\r\n..\r\n" % i in c.body(i + 1)
+    with office.imap(other) as c:
+        c.select()
+        assert len(c.uids()) == 2
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -376,3 +476,7 @@ def test_imapflow(office, box, mode):
     out = json.loads(r.stdout.splitlines()[-1])
     assert out["hashes"] == hashes
     assert out["seen"] == 5 and out["left"] == N - 2 and out["moved"] == 1, out
+    for _ in range(2):
+        r = run(["node", here / "flow.mjs", mode, port, name, PASSWORD, "look"])
+        again = json.loads(r.stdout.splitlines()[-1])
+        assert again == {"hashes": hashes[:-2], "seen": 5, "left": N - 2, "moved": 1}, again
