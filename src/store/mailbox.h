@@ -138,7 +138,7 @@ struct account {
 	struct store *st;
 	uint64_t id;
 	unsigned refs; /* reg_mu */
-	bool there;
+	atomic_bool there;
 	bool dirty;      /* apply_mu */
 	unsigned flying; /* apply_mu */
 	str name;
