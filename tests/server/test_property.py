@@ -166,9 +166,11 @@ class Run:
                     m[1] = set(flags)
 
     def learn(self, s):
-        """The view's UIDs, from the server."""
-        if any(u is None for u in s.view):
-            s.cmd("FETCH 1:* UID", no_expunge=True)
+        """The view's UIDs, from the server; what came meanwhile is told at
+        the end of one FETCH and learnt by the next."""
+        for _ in range(2):
+            if None in s.view:
+                s.cmd("FETCH 1:* UID", no_expunge=True)
         assert None not in s.view
 
     def op_expunge(self, s):
