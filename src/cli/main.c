@@ -16,7 +16,7 @@
 
 /* clang-format off */
 static const struct cli_command commands[] = {
-	{"serve", "[--imap ADDR:PORT] [--imaps ..] [--pop3 ..] [--pop3s ..] [--lmtp ADDR:PORT|PATH] [--tls-cert FILE --tls-key FILE]",
+	{"serve", "[--imap ADDR:PORT] [--imaps ..] [--pop3 ..] [--pop3s ..] [--lmtp ADDR:PORT|PATH] [--tls-cert FILE --tls-key FILE] [--hostname NAME]",
 	    "serve mail until told to stop", cmd_serve,
 	    "SIGHUP reloads certificates and settings, SIGTERM ends after saying goodbye.\n"},
 	{"user", "add|passwd|list|show|disable|enable|remove|import NAME",
@@ -40,7 +40,7 @@ static const struct cli_command commands[] = {
 	    "Knows Maildir++ (Dovecot, Courier), mbox, MH, and folders of .eml files; keeps\n"
 	    "folders, flags, received dates, subscriptions and, where the account is empty,\n"
 	    "UIDs. Repeated, it adds only what is new.\n"},
-	{"export", "PATH --user USER [--kind maildir|mbox]",
+	{"export", "PATH --user USER [--kind maildir|mbox] [--mailbox NAME]",
 	    "write an account's mail as Maildir++ or mbox", cmd_export, NULL},
 	{"check", "[--full]", "verify all that is on disk", cmd_check_data,
 	    "--full also reads every record and body of the log.\n"},

@@ -340,16 +340,20 @@ def test_users_cannot_reach_the_data(users):
 
 @root
 def test_read_only_system(users):
-    """As the unit runs it: everything read-only but DATA and /tmp."""
+    """As the unit runs it: everything read-only but DATA and /tmp, few
+    capabilities, its umask."""
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
         pytest.skip("no mount namespaces here")
     top = Path(tempfile.mkdtemp(prefix="restante-root-", dir="/var/tmp"))
     top.chmod(0o755)
     (top / "log").touch()
+    unit = (BUILD / "dist" / "restante.service").read_text()
+    caps = "".join(f",+{c[4:].lower()}" for c in re.search(r"(?m)^CapabilityBoundingSet=(.*)", unit).group(1).split())
+    mask = re.search(r"(?m)^UMask=(.*)", unit).group(1)
     script = (f"mount --bind {top} {top} && mount -t tmpfs none /tmp && mount -o remount,bind,ro / && "
               'for m in /run /var; do mountpoint -q "$m" && mount -o remount,bind,ro "$m"; done; '
-              f"exec {RESTANTE} serve --data {top}/d --imap 127.0.7.143:0 --imaps 127.0.7.143:0 "
-              f"--pop3 127.0.7.143:0 --pop3s 127.0.7.143:0 --lmtp {top}/lmtp")
+              f"umask {mask}; exec setpriv --bounding-set -all{caps} --no-new-privs {RESTANTE} serve --data {top}/d "
+              f"--imap {HOST}:0 --imaps {HOST}:0 --pop3 {HOST}:0 --pop3s {HOST}:0 --lmtp {top}/lmtp")
     if str(RESTANTE).startswith("/tmp/"):
         pytest.skip("the program itself is in /tmp")
     proc = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=open(top / "log", "ab"),
