@@ -285,8 +285,7 @@ test_random(void **state)
 {
 	static const char *const lines[] = {"--a", "--a--", "--b", "--b--",
 	    "--ab", "", "", "x", "--",
-	    "Content-Type: multipart/mixed; "
-	    "boundary=a",
+	    "Content-Type: multipart/mixed;boundary=a",
 	    "Content-Type: multipart/digest; boundary=b",
 	    "Content-Type: message/rfc822", "Content-Type: text/html",
 	    "Content-Type: multipart/alternative; boundary=\"ab\"", " fold"};
