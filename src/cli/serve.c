@@ -4,6 +4,8 @@
  * restante serve, selftest, settings.
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -58,6 +60,8 @@ cmd_serve(struct cli *c)
 	    &c->settings, c->data, cli_reload, (void *)(uintptr_t)c->command);
 }
 
+/* Before the first start there is no data directory: an empty folder is as
+ * good. */
 int
 cmd_selftest(struct cli *c)
 {
@@ -72,21 +76,26 @@ cmd_selftest(struct cli *c)
 	    {"mail", BOX_MAIL},
 	};
 	struct os_box_opts o = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+	char none[] = "/tmp/restante-selftest-XXXXXX";
+	bool made = access(c->data, F_OK) != 0 && mkdtemp(none) != NULL;
 	struct buf out = {0};
 	str rest, line;
-	enum err e;
+	enum err e = OK;
+	int code = EX_OK;
 
 	if (!cli_args(c, 0, 0))
-		return EX_USAGE;
-	for (size_t i = 0; i < NELEM(boxes); i++) {
+		code = EX_USAGE;
+	for (size_t i = 0; i < NELEM(boxes) && code == EX_OK; i++) {
 		o.dir = boxes[i].box == BOX_AUTH || boxes[i].box == BOX_MAIL
-			    ? c->data
+			    ? (made ? none : c->data)
 			    : NULL;
 		buf_reset(&out);
-		if ((e = os_box_probe(boxes[i].box, &o, &out)) != OK)
-			return cli_fail(c, EX_OSERR,
+		if ((e = os_box_probe(boxes[i].box, &o, &out)) != OK) {
+			code = cli_fail(c, EX_OSERR,
 			    "the box of %s cannot be tried: %s", boxes[i].name,
 			    err_name(e));
+			break;
+		}
 		printf("%s:\n", boxes[i].name);
 		for (rest = buf_str(&out); rest.n > 0;) {
 			line = str_cut(&rest, '\n');
@@ -94,7 +103,9 @@ cmd_selftest(struct cli *c)
 		}
 	}
 	buf_free(&out);
-	return EX_OK;
+	if (made)
+		(void)rmdir(none);
+	return code;
 }
 
 int

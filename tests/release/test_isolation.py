@@ -3,8 +3,9 @@
 """What each process is refused. R88 R89 R92"""
 import os
 import re
+import subprocess
 
-from harness import Server
+from harness import RESTANTE, Server
 
 
 def test_r88_r89_selftest():
@@ -18,6 +19,17 @@ def test_r88_r89_selftest():
             rows = dict(re.findall(rf"(?m)^(?:{proc}[: ]+|\s+)(\w+) (denied|allowed)", out[part.start():part.end()]))
             for call in ("open", "connect", "execve", "ptrace", "fork"):
                 assert rows.get(call) == "denied", (proc, call, out)
+
+
+
+def test_selftest_before_the_first_start(tmp_path):
+    """Without a data directory it tells as much, and makes none."""
+    r = subprocess.run([str(RESTANTE), "selftest", "--data", str(tmp_path / "none")],
+                       capture_output=True, timeout=60)
+    assert r.returncode == 0, r.stderr
+    for proc in (b"front:", b"intake:", b"keys:", b"auth:", b"mail:"):
+        assert proc in r.stdout
+    assert not (tmp_path / "none").exists()
 
 
 def test_r92_descriptors_and_dumps():
