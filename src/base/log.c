@@ -72,15 +72,16 @@ steers(uint32_t cp)
 }
 
 /* Escapes what is next in *s into t (16 bytes are enough); returns the
- * number of bytes and moves *s. */
+ * number of bytes and moves *s. Free text keeps quotes and backslashes. */
 static size_t
-escape_one(str *s, char t[17])
+escape_one(str *s, bool free_text, char t[17])
 {
 	uint32_t cp = 0;
 	size_t n = utf8_get(*s, &cp);
 	size_t at = 0;
 
-	if (n > 0 && cp >= 0x20 && cp != '"' && cp != '\\' && !steers(cp)) {
+	if (n > 0 && cp >= 0x20 && !steers(cp) &&
+	    (free_text || (cp != '"' && cp != '\\'))) {
 		memcpy(t, s->p, n);
 		*s = str_from(*s, n);
 		return n;
@@ -94,14 +95,14 @@ escape_one(str *s, char t[17])
 
 /* s escaped into out, at most VALUE_MAX bytes; returns how many. */
 static size_t
-escape(str s, char out[VALUE_MAX])
+escape(str s, bool free_text, char out[VALUE_MAX])
 {
 	size_t n = 0;
 	size_t whole = 0; /* the longest prefix that leaves room for "..." */
 	char t[17];
 
 	while (s.n > 0) {
-		size_t k = escape_one(&s, t);
+		size_t k = escape_one(&s, free_text, t);
 
 		if (k > VALUE_MAX - n) {
 			memcpy(out + whole, "...", 3);
@@ -120,14 +121,22 @@ log_escape(struct buf *out, str s)
 {
 	char t[VALUE_MAX];
 
-	buf_add(out, t, escape(s, t));
+	buf_add(out, t, escape(s, false, t));
+}
+
+void
+log_escape_text(struct buf *out, str s)
+{
+	char t[VALUE_MAX];
+
+	buf_add(out, t, escape(s, true, t));
 }
 
 static void
 line_value(struct line *l, str s, bool quote)
 {
 	char t[VALUE_MAX + 2];
-	size_t n = escape(s, t + 1);
+	size_t n = escape(s, false, t + 1);
 
 	for (size_t i = 1; i <= n && !quote; i++)
 		quote = t[i] == ' ' || t[i] == '=' || t[i] == '\\';

@@ -50,5 +50,7 @@ void log_flush(void);
 _Noreturn void log_panic(const char *msg);
 /* s as a log value would show it: for messages on a terminal (R121). */
 void log_escape(struct buf *out, str s);
+/* The same for a line of free text, whose quotes and backslashes stay. */
+void log_escape_text(struct buf *out, str s);
 
 #endif

@@ -21,7 +21,7 @@ cli_fail(const struct cli *c, int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	buf_vf(&b, fmt, ap);
 	va_end(ap);
-	log_escape(&safe, buf_str(&b));
+	log_escape_text(&safe, buf_str(&b));
 	fprintf(
 	    stderr, "restante %s: %.*s\n", c->command, STR_ARG(buf_str(&safe)));
 	buf_free(&b);

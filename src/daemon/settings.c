@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "daemon/settings.h"
+#include "lmtp/lmtp.h"
 #include "os/os.h"
 
 #define FILE_MAX (1 << 20)
@@ -17,12 +18,15 @@
 
 enum kind {
 	KIND_TEXT,
-	KIND_LIST, /* collects */
+	KIND_LIST,  /* collects */
+	KIND_ADDRS, /* a list of addresses to listen on */
+	KIND_NETS,  /* a list of networks */
 	KIND_BOOL,
 	KIND_CHOICE, /* bool: the second word of the choice is true */
 	KIND_SCRAM,
 	KIND_LEVEL,
-	KIND_AUTO, /* "auto" or a number from 1 on */
+	KIND_AUTO,  /* "auto" or a number from 1 on */
+	KIND_MAYBE, /* a number, or nothing */
 	KIND_LIMIT
 };
 
@@ -39,23 +43,23 @@ struct row {
 /* clang-format off */
 #define AT(f) offsetof(struct settings, f)
 static const struct row rows[] = {
-	{"imap", KIND_LIST, AT(imap), "", "where IMAP is served, ADDR:PORT; may be given several times", NULL, 0, 0},
-	{"imaps", KIND_LIST, AT(imaps), "", "where IMAP with TLS from the first byte is served", NULL, 0, 0},
-	{"pop3", KIND_LIST, AT(pop3), "", "where POP3 is served", NULL, 0, 0},
-	{"pop3s", KIND_LIST, AT(pop3s), "", "where POP3 with TLS from the first byte is served", NULL, 0, 0},
-	{"lmtp", KIND_LIST, AT(lmtp), "", "where mail is taken in, ADDR:PORT or the path of a UNIX socket", NULL, 0, 0},
+	{"imap", KIND_ADDRS, AT(imap), "", "where IMAP is served, ADDR:PORT; may be given several times", NULL, 0, 0},
+	{"imaps", KIND_ADDRS, AT(imaps), "", "where IMAP with TLS from the first byte is served", NULL, 0, 0},
+	{"pop3", KIND_ADDRS, AT(pop3), "", "where POP3 is served", NULL, 0, 0},
+	{"pop3s", KIND_ADDRS, AT(pop3s), "", "where POP3 with TLS from the first byte is served", NULL, 0, 0},
+	{"lmtp", KIND_ADDRS, AT(lmtp), "", "where mail is taken in, ADDR:PORT or the path of a UNIX socket", NULL, 0, 0},
 	{"hostname", KIND_TEXT, AT(hostname), "", "the name in greetings and Received lines; default: the system's", NULL, 0, 0},
 	{"tls_cert", KIND_LIST, AT(tls_cert), "", "file with a certificate and its chain, PEM; may be given several times, chosen by name; default: one made at first start", NULL, 0, 0},
 	{"tls_key", KIND_LIST, AT(tls_key), "", "file with the private key of the certificate at the same place, PEM", NULL, 0, 0},
 	{"tls_client_ca", KIND_TEXT, AT(tls_client_ca), "", "file with the authority that signs client certificates, PEM: turns EXTERNAL on", NULL, 0, 0},
 	{"tls_strict_sni", KIND_BOOL, AT(tls_strict_sni), "no", "refuse TLS for a name that no certificate has", NULL, 0, 0},
 	{"domains", KIND_LIST, AT(domains), "", "domains whose addresses may be delivered to the bare local part; default: any", NULL, 0, 0},
-	{"lmtp_networks", KIND_LIST, AT(lmtp_networks), "", "networks, ADDR/BITS, from which mail is taken in, beside this machine", NULL, 0, 0},
+	{"lmtp_networks", KIND_NETS, AT(lmtp_networks), "", "networks, ADDR/BITS, from which mail is taken in, beside this machine", NULL, 0, 0},
 	{"lmtp_bare_lf", KIND_CHOICE, AT(lmtp_bare_lf_fix), "refuse", "a line feed without carriage return in a message over LMTP: refuse the message, or fix it", "refuse fix", 0, 0},
 	{"plaintext_loopback", KIND_BOOL, AT(plaintext_loopback), "yes", "passwords in clear are taken from this machine itself", NULL, 0, 0},
 	{"scram_keys", KIND_SCRAM, AT(scram_sha1), "sha256", "keys that are made with a new password: sha256, sha1 (both may be named), or none", NULL, 0, 0},
 	{"auth_socket", KIND_TEXT, AT(auth_socket), "", "path of a socket on which Dovecot's auth protocol is served, for the MTA's submission", NULL, 0, 0},
-	{"pop3_login_delay", KIND_TEXT, AT(pop3_login_delay), "", "seconds between two POP3 logins that LOGIN-DELAY announces; default: none", NULL, 0, 0},
+	{"pop3_login_delay", KIND_MAYBE, AT(pop3_login_delay), "", "seconds between two POP3 logins that LOGIN-DELAY announces; default: none", NULL, 1, 86400},
 	{"user_mail", KIND_TEXT, AT(user_mail), "restante", "user of the process that keeps the mail, when started as root", NULL, 0, 0},
 	{"user_front", KIND_TEXT, AT(user_front), "restante-front", "user of the processes that meet strangers", NULL, 0, 0},
 	{"user_auth", KIND_TEXT, AT(user_auth), "restante-auth", "user of the process that checks passwords", NULL, 0, 0},
@@ -99,10 +103,17 @@ limit_at(struct settings *s, const struct row *r)
 }
 
 static bool
+collects(const struct row *r)
+{
+	return r->kind == KIND_LIST || r->kind == KIND_ADDRS ||
+	       r->kind == KIND_NETS;
+}
+
+static bool
 is_text(const struct row *r)
 {
-	return r->kind == KIND_TEXT || r->kind == KIND_LIST ||
-	       r->kind == KIND_AUTO;
+	return r->kind == KIND_TEXT || collects(r) || r->kind == KIND_AUTO ||
+	       r->kind == KIND_MAYBE;
 }
 
 static const struct row *
@@ -261,21 +272,47 @@ parse_limit(const struct row *r, str v, uint64_t *out)
 }
 
 static bool
+are_addresses(str v)
+{
+	struct os_addr addr[4];
+	size_t n;
+	str word;
+
+	while (v.n > 0) {
+		word = str_cut(&v, ' ');
+		if (word.n > 0 &&
+		    os_addr_parse(word, addr, NELEM(addr), &n) != OK)
+			return false;
+	}
+	return true;
+}
+
+static bool
 set_row(struct settings *s, const struct row *r, str v)
 {
 	uint64_t n;
 
 	switch (r->kind) {
+	case KIND_MAYBE:
+		if (v.n > 0 && (!str_u64(v, &n) || n < r->lo || n > r->hi))
+			return false;
+		break;
+	case KIND_ADDRS:
+		if (!are_addresses(v))
+			return false;
+		break;
+	case KIND_NETS:
+		if (!lmtp_networks_valid(v))
+			return false;
+		break;
 	case KIND_AUTO:
 		if (!str_eq(v, S("auto")) &&
 		    (!str_u64(v, &n) || n < r->lo || n > r->hi))
 			return false;
-		set_text(text_at(s, r), v, false);
-		return true;
+		break;
 	case KIND_TEXT:
 	case KIND_LIST:
-		set_text(text_at(s, r), v, r->kind == KIND_LIST);
-		return true;
+		break;
 	case KIND_BOOL:
 		return parse_bool(v, bool_at(s, r));
 	case KIND_CHOICE:
@@ -290,7 +327,8 @@ set_row(struct settings *s, const struct row *r, str v)
 	case KIND_LIMIT:
 		return parse_limit(r, v, limit_at(s, r));
 	}
-	return false;
+	set_text(text_at(s, r), v, collects(r));
+	return true;
 }
 
 static void
@@ -308,6 +346,12 @@ explain(const struct row *r, struct buf *why)
 		break;
 	case KIND_SCRAM:
 		buf_s(why, "sha256, sha1, both, or none");
+		break;
+	case KIND_ADDRS:
+		buf_s(why, "ADDR:PORT, [ADDR]:PORT, *:PORT or /path");
+		break;
+	case KIND_NETS:
+		buf_s(why, "networks as 192.0.2.0/24 or 2001:db8::/32");
 		break;
 	case KIND_AUTO:
 		buf_f(why, "auto, or a number from %llu to %llu",
@@ -352,7 +396,7 @@ settings_set(
 		return OK;
 	buf_f(why, "%.*s: %s cannot be \"", STR_ARG(where), r->name);
 	log_escape(why, str_head(value, 100));
-	buf_s(why, "\": it is ");
+	buf_s(why, "\": say ");
 	explain(r, why);
 	return ERR_INVALID;
 }
@@ -450,6 +494,9 @@ print_value(const struct settings *cs, const struct row *r, struct buf *out)
 	switch (r->kind) {
 	case KIND_TEXT:
 	case KIND_LIST:
+	case KIND_ADDRS:
+	case KIND_NETS:
+	case KIND_MAYBE:
 	case KIND_AUTO:
 		buf_str_add(out, *text_at(s, r));
 		break;

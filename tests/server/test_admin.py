@@ -249,3 +249,15 @@ def test_help_and_version():
         assert r.returncode == 0 and r.stdout, cmd
     assert subprocess.run([str(RESTANTE), "frobnicate"], capture_output=True).returncode == 64
     assert subprocess.run([str(RESTANTE)], capture_output=True).returncode == 64
+
+
+def test_bad_values_before_anything_is_made(tmp_path):
+    """A value that cannot be is told with what can be, before the data
+    directory is made; quotes stay as they are."""
+    for setting, value, say in (("imap", "99999", "ADDR:PORT"), ("lmtp", "nonsense", "ADDR:PORT"),
+                                ("lmtp_networks", "10.0.0.0/99", "192.0.2.0/24"),
+                                ("pop3_login_delay", "x", "from 1 to 86400")):
+        r = serve_fails(tmp_path / "none", "--set", f"{setting}={value}")
+        assert r.returncode == 78, r
+        assert f'{setting} cannot be "{value}": say ' in r.stderr.decode() and say in r.stderr.decode(), r.stderr
+        assert not (tmp_path / "none").exists()
