@@ -19,7 +19,7 @@ static struct chan *ch;
 #define ANSWER_MS (3600 * 1000) /* check and compact of a big store */
 
 struct auth_lines {
-	struct buf *first;
+	struct buf *kept;
 	bool print, any;
 };
 
@@ -30,8 +30,10 @@ auth_line(void *arg, str line)
 
 	if (l->print)
 		printf("%.*s\n", STR_ARG(line));
-	if (!l->any && l->first != NULL)
-		buf_str_add(l->first, line);
+	if (l->kept != NULL && (l->print || !l->any)) {
+		buf_reset(l->kept);
+		buf_str_add(l->kept, line);
+	}
 	l->any = true;
 }
 
@@ -70,9 +72,9 @@ makes_data(const char *verb)
 
 int
 cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
-    bool print, struct buf *first)
+    bool print, struct buf *kept)
 {
-	struct auth_lines l = {first, print, false};
+	struct auth_lines l = {kept, print, false};
 	struct auth_conf conf = {0};
 	struct buf why = {0};
 	enum err e;

@@ -57,10 +57,11 @@ bool cli_password(struct cli *c, bool from_stdin, struct buf *out);
 
 /* Insists that DATA is there, or makes it. An exit code. */
 int cli_data(const struct cli *c, bool make);
-/* Asks auth; prints what it says on standard output when print is set, else
- * appends the first line to first (may be NULL). An exit code. */
+/* Asks auth; prints what it says on standard output when print is set. kept
+ * (may be NULL) gets the last line then, the first one otherwise. An exit
+ * code. */
 int cli_auth(struct cli *c, const char *verb, const str *arg, size_t n, int fd,
-    bool print, struct buf *first);
+    bool print, struct buf *kept);
 /* The account of a name: id and name as the store knows it. An exit code. */
 int
 cli_account(struct cli *c, const char *user, uint64_t *id, struct buf *name);

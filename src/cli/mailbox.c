@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "store/import.h"
 
 /* The verb with account id and name before the given arguments. */
 static int
@@ -67,35 +68,58 @@ cmd_mailbox(struct cli *c)
 	    "TO");
 }
 
-/* Copies standard input to an unlinked file, so that its descriptor can go
- * to the server and its size is known before. */
+/* Reads all of standard input, at most max octets of it. 0: to its end. */
 static int
-spool_stdin(struct cli *c)
+read_stdin(struct buf *out, uint64_t max)
 {
-	char block[65536];
-	uint64_t sum = 0;
 	ssize_t n;
-	int fd;
+	char *p;
 
-	if ((fd = os_memfd("restante-deliver")) < 0)
-		return -1;
-	while ((n = os_read(0, block, sizeof(block))) > 0) {
-		sum += (uint64_t)n;
-		if (sum > limits.message_size_max) {
-			cli_fail(c, EX_DATAERR,
-			    "the message is larger than message_size_max "
-			    "(%llu)",
-			    (unsigned long long)limits.message_size_max);
-			os_close(&fd);
-			return -2;
-		}
-		if (os_write_all(fd, block, (size_t)n) != n)
-			break;
+	while (out->n <= max) {
+		if ((p = buf_room(out, 65536)) == NULL)
+			return -1;
+		if ((n = os_read(0, p, 65536)) < 0)
+			return -1;
+		if (n == 0)
+			return 0;
+		out->n += (size_t)n;
 	}
-	if (n != 0) {
+	return 0;
+}
+
+/* The message on standard input as an unlinked file, so that its descriptor
+ * can go to the server and its size is known before. Programs on this
+ * machine write LF, which becomes CR LF by the rule of import. -1: said why
+ * not, *code tells. */
+static int
+spool_stdin(struct cli *c, int *code)
+{
+	uint64_t max = limits.message_size_max;
+	struct buf raw = {.max = max + (1 << 17)};
+	struct buf text = {.max = 2 * max + (1 << 18)};
+	int fd = -1;
+
+	*code = EX_OK;
+	if (read_stdin(&raw, max) != 0) {
+		*code = cli_fail(c, EX_TEMPFAIL, "cannot read the message: %s",
+		    strerror(errno));
+		goto out;
+	}
+	import_crlf(buf_str(&raw), &text);
+	if (raw.n == 0)
+		*code = cli_fail(c, EX_DATAERR, "there is no message");
+	else if (raw.n > max || text.n > max)
+		*code = cli_fail(c, EX_DATAERR,
+		    "the message is larger than message_size_max (%llu)",
+		    (unsigned long long)max);
+	else if (!buf_ok(&text) || (fd = os_memfd("restante-deliver")) < 0 ||
+		 os_write_all(fd, text.p, text.n) != (ssize_t)text.n)
+		*code = cli_fail(c, EX_TEMPFAIL, "no memory for the message");
+	if (*code != EX_OK && fd >= 0)
 		os_close(&fd);
-		return -1;
-	}
+out:
+	buf_free(&raw);
+	buf_free(&text);
 	return fd;
 }
 
@@ -111,11 +135,8 @@ cmd_deliver(struct cli *c)
 		return EX_USAGE;
 	if (user == NULL)
 		return cli_fail(c, EX_USAGE, "whose mail is it? --user NAME");
-	if ((fd = spool_stdin(c)) == -2)
-		return EX_DATAERR;
-	if (fd < 0)
-		return cli_fail(c, EX_TEMPFAIL, "cannot read the message: %s",
-		    strerror(errno));
+	if ((fd = spool_stdin(c, &code)) < 0)
+		return code;
 	code = ask_account(c, user, "deliver", &box, 1, fd);
 	os_close(&fd);
 	return code;

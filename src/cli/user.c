@@ -97,6 +97,7 @@ user_list(struct cli *c)
 static int
 user_import(struct cli *c)
 {
+	struct buf last = {0};
 	int fd = -1, code;
 
 	if (!cli_args(c, 1, 1))
@@ -104,8 +105,12 @@ user_import(struct cli *c)
 	if ((fd = os_open(c->argv[0], O_RDONLY, 0)) < 0)
 		return cli_fail(c, EX_NOINPUT, "cannot open %s: %s", c->argv[0],
 		    strerror(errno));
-	code = cli_auth(c, "user.import", NULL, 0, fd, true, NULL);
+	code = cli_auth(c, "user.import", NULL, 0, fd, true, &last);
 	os_close(&fd);
+	/* "N added, N replaced, N refused" */
+	if (code == EX_OK && !str_ends(buf_str(&last), S(" 0 refused")))
+		code = EX_DATAERR;
+	buf_free(&last);
 	return code;
 }
 

@@ -127,15 +127,45 @@ ctl_mailbox_delete(struct ctl *c)
 	return say(c, e, "mailbox");
 }
 
+/* The subscriptions of what was renamed go with it: the command line makes
+ * and removes them with the mailboxes. v: what there was before. */
+static enum err
+move_subscriptions(
+    struct ctl *c, const struct mailbox_info *v, size_t n, str from, str to)
+{
+	enum err e = OK;
+
+	for (size_t i = 0; i < n && e == OK; i++) {
+		str old = v[i].name, tail = str_from(old, from.n);
+		struct buf name = {0};
+
+		if ((v[i].attrs & MB_SUBSCRIBED) == 0 ||
+		    !str_starts(old, from) || (tail.n > 0 && tail.p[0] != '/'))
+			continue;
+		buf_str_add(&name, to);
+		buf_str_add(&name, tail);
+		e = mailbox_subscribe(c->acct, buf_str(&name), true);
+		if (e == OK)
+			e = mailbox_subscribe(c->acct, old, false);
+		buf_free(&name);
+	}
+	return e;
+}
+
 static enum err
 ctl_mailbox_rename(struct ctl *c)
 {
+	struct mailbox_info *v = NULL;
+	size_t n = 0;
 	str from, to;
 	enum err e;
 
 	if ((e = mailbox_name(c->arena, c->arg[2], &from)) == OK &&
-	    (e = mailbox_name(c->arena, c->arg[3], &to)) == OK)
-		e = mailbox_rename(c->acct, from, to);
+	    (e = mailbox_name(c->arena, c->arg[3], &to)) == OK &&
+	    (e = mailbox_list(c->acct, c->arena, &v, &n)) == OK &&
+	    (e = mailbox_rename(c->acct, from, to)) == OK &&
+	    !str_eq(from, S("INBOX"))) /* which stays */
+		e = move_subscriptions(c, v, n, from, to);
 	return say(c, e, "mailbox");
 }
 

@@ -56,6 +56,10 @@ struct import_item {
 	str message;
 };
 
+/* (2): appends raw to out; bare LFs become CR LF when its first line ends with
+ * one. */
+void import_crlf(str raw, struct buf *out);
+
 struct import;
 /* fd: the file or directory, opened for reading; taken over. into: the
  * mailbox for what stands at the place itself; empty: INBOX, or as the source

@@ -78,8 +78,6 @@ void import_list(int dir, const char *path,
 const char *import_join(struct arena *a, const char *dir, const char *name);
 /* A moment in the zone of this process. */
 struct stamp import_local(int64_t sec);
-/* Appends raw to out with line ends as (2) of import.h says. */
-void import_crlf(str raw, struct buf *out);
 /* The newest Received date, else Date; false: neither. */
 bool import_received(str message, struct stamp *t);
 
