@@ -381,7 +381,9 @@ put_list(
 		buf_s(b, " (\"CHILDINFO\" (");
 		if (options & SEL_SUBSCRIBED)
 			buf_s(b, "\"SUBSCRIBED\"");
-		else
+		if ((options & SEL_SUBSCRIBED) && (options & SEL_SPECIAL))
+			buf_c(b, ' ');
+		if (options & SEL_SPECIAL)
 			buf_s(b, "\"SPECIAL-USE\"");
 		buf_s(b, "))");
 	}

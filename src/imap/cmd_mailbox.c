@@ -78,10 +78,14 @@ cmd_create(struct session *s, struct cmd *x)
 	e = name_get(s, x->ar, args->name, &name);
 	if (e == OK)
 		e = mailbox_create(s->acct, name, args->use, &id);
+	if (e == ERR_CANNOT && str_eq(name, S("INBOX")))
+		e = ERR_EXISTS; /* it always does */
 	if (e != OK) {
 		answer_err(x, e);
 		return STEP_DONE;
 	}
+	if (name_changed(s, x->ar, args->name))
+		put_oldname(s, "", name, &args->name);
 	buf_s(&b, "MAILBOXID (");
 	mailbox_objectid(s->acct, id, &b);
 	buf_c(&b, ')');
@@ -92,6 +96,16 @@ cmd_create(struct session *s, struct cmd *x)
 
 /* ---- DELETE, RENAME ---- */
 
+/* A level that only its children keep is not deleted before them. */
+static bool
+is_level(struct session *s, struct cmd *x, str name)
+{
+	struct mailbox_info m;
+
+	return mailbox_find(s->acct, x->ar, name, &m) == OK &&
+	       (m.attrs & MB_NOSELECT);
+}
+
 enum step
 cmd_delete(struct session *s, struct cmd *x)
 {
@@ -101,10 +115,16 @@ cmd_delete(struct session *s, struct cmd *x)
 
 	if (e == OK)
 		e = mailbox_delete(s->acct, name);
+	if (e == ERR_CANNOT && is_level(s, x, name)) {
+		answer_no(x, "HASCHILDREN", "There are mailboxes below it");
+		return STEP_DONE;
+	}
 	if (e != OK) {
 		answer_err(x, e == ERR_INVALID ? ERR_NOTFOUND : e);
 		return STEP_DONE;
 	}
+	if (name_changed(s, x->ar, *raw))
+		put_oldname(s, "\\NonExistent", name, raw);
 	if (s->view != NULL && view_gone(s->view)) {
 		session_unselect(s);
 		out_s(s->conn, "* OK [CLOSED] The mailbox was deleted\r\n");
@@ -139,10 +159,14 @@ cmd_rename(struct session *s, struct cmd *x)
 		e = name_get(s, x->ar, args->to, &to);
 	if (e == OK)
 		e = mailbox_rename(s->acct, from, to);
-	if (e != OK)
+	if (e != OK) {
 		answer_err(x, e);
-	else
-		answer_ok(x, "Renamed");
+		return STEP_DONE;
+	}
+	if (name_changed(s, x->ar, args->from) ||
+	    name_changed(s, x->ar, args->to))
+		put_oldname(s, "", to, &args->from);
+	answer_ok(x, "Renamed");
 	return STEP_DONE;
 }
 

@@ -6,7 +6,8 @@
 #include "imap/imap_int.h"
 
 static void
-tell_selected(struct session *s, struct arena *ar, const struct mailbox_info *m)
+tell_selected(
+    struct session *s, struct arena *ar, str raw, const struct mailbox_info *m)
 {
 	struct buf b = {0};
 	uint32_t unseen = view_unseen_first(s->view);
@@ -22,13 +23,11 @@ tell_selected(struct session *s, struct arena *ar, const struct mailbox_info *m)
 	buf_s(&b, "* OK [MAILBOXID (");
 	mailbox_objectid(s->acct, m->id, &b);
 	buf_s(&b, ")] Its id\r\n");
-	if (s->rev2) {
-		buf_s(&b, "* LIST () \"/\" ");
-		imap_put_mailbox(&b, m->name, s->utf8);
-		buf_s(&b, "\r\n");
-	}
 	out_str(s->conn, buf_str(&b));
 	buf_free(&b);
+	if (s->rev2)
+		put_oldname(
+		    s, "", m->name, name_changed(s, ar, raw) ? &raw : NULL);
 }
 
 static enum step
@@ -50,7 +49,7 @@ select_as(struct session *s, struct cmd *x, bool readonly)
 		answer_err(x, e);
 		return STEP_DONE;
 	}
-	tell_selected(s, x->ar, &m);
+	tell_selected(s, x->ar, *raw, &m);
 	session_describe(s, m.name);
 	if (view_readonly(s->view))
 		answer(x, ANSWER_OK, S("READ-ONLY"), "Selected");

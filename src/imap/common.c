@@ -117,6 +117,32 @@ name_find(struct session *s, struct cmd *x, str raw, bool trycreate,
 	return e == OK;
 }
 
+bool
+name_changed(struct session *s, struct arena *ar, str raw)
+{
+	str name;
+
+	return s->rev2 && name_decode(s, ar, raw, &name) == OK &&
+	       !str_eq(name, raw);
+}
+
+void
+put_oldname(struct session *s, const char *attrs, str name, const str *old)
+{
+	struct buf b = {0};
+
+	buf_f(&b, "* LIST (%s) \"/\" ", attrs);
+	imap_put_mailbox(&b, name, s->utf8);
+	if (old != NULL) {
+		buf_s(&b, " (\"OLDNAME\" (");
+		imap_put_quoted(&b, *old);
+		buf_s(&b, "))");
+	}
+	buf_s(&b, "\r\n");
+	out_str(s->conn, buf_str(&b));
+	buf_free(&b);
+}
+
 /* ---- sets ---- */
 
 bool

@@ -173,6 +173,12 @@ name_get(struct session *s, struct arena *ar, str raw, str *name) MUST_CHECK;
 /* Decodes only: for patterns and for names that need not be good. */
 enum err
 name_decode(struct session *s, struct arena *ar, str raw, str *out) MUST_CHECK;
+/* Whether the server spells the name in another way than the client has
+ * done, in a session that wants to be told so (RFC 9051 6.3.9.7). */
+bool name_changed(struct session *s, struct arena *ar, str raw);
+/* "* LIST (attrs) name ("OLDNAME" (old))"; old NULL: without it. */
+void
+put_oldname(struct session *s, const char *attrs, str name, const str *old);
 /* Name and mailbox, or the answer: [TRYCREATE] with trycreate, else
  * [NONEXISTENT]; \Noselect is refused. */
 bool name_find(struct session *s, struct cmd *x, str raw, bool trycreate,

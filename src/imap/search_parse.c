@@ -96,6 +96,13 @@ key_not(struct parse *p, struct search_key *kid)
 	return k;
 }
 
+static bool
+may_shift(str s)
+{
+	return str_chr(s, '\x1b') < s.n || str_chr(s, '~') < s.n ||
+	       str_chr(s, '+') < s.n;
+}
+
 /* A string to search for, as UTF-8. */
 static bool
 text_get(struct parse *p, const struct search_args *args, str *out)
@@ -106,7 +113,9 @@ text_get(struct parse *p, const struct search_args *args, str *out)
 	if (!imap_sp(&p->s) || !imap_astring(&p->s, p->ar, &raw))
 		return parse_bad(p, "A string was expected");
 	*out = raw;
-	if (args->charset.n == 0 || utf8_valid(raw))
+	/* Some say a charset by habit, and send UTF-8. Octets that may begin
+	 * a shift (ISO-2022, HZ, UTF-7) are what the charset says. */
+	if (args->charset.n == 0 || (utf8_valid(raw) && !may_shift(raw)))
 		return true;
 	(void)mime_to_utf8(args->charset, raw, &b);
 	*out = arena_buf(p->ar, &b);
