@@ -690,7 +690,8 @@ test_names(void **state)
 	/* NFD is the same name. */
 	TALK(d, "a SELECT \"Entwu\xcc\x88rfe\"",
 	    "~* 0 EXISTS\n* OK [UIDVALIDITY ~* LIST () \"/\" "
-	    "\"Entw\xc3\xbcrfe\"\na OK ~");
+	    "\"Entw\xc3\xbcrfe\" "
+	    "(\"OLDNAME\" (\"Entwu\xcc\x88rfe\"))\na OK ~");
 	TALK(d, "a CREATE a&b", "a OK ~");
 	TALK(c, "a STATUS \"a&-b\" (MESSAGES)",
 	    "* STATUS \"a&-b\" (MESSAGES 0)\na OK ~");
