@@ -386,6 +386,7 @@ put_pos(struct store *st, const struct log_pos *pos, bool clean)
 	enc_u64(&b, pos->seg);
 	enc_u64(&b, pos->off);
 	enc_u64(&b, pos->seq);
+	enc_u64(&b, pos->last);
 	enc_u8(&b, clean);
 	index_put(st, &k, buf_str(&b));
 	buf_free(&b);
@@ -536,6 +537,14 @@ index_suspect(struct store *st, const char *why)
 	buf_free(&path);
 }
 
+static const char *
+mark_path(struct index *ix, struct buf *path)
+{
+	buf_reset(path);
+	buf_f(path, "%s/suspect%c", ix->dir, 0);
+	return path->p;
+}
+
 static bool
 is_suspect(struct index *ix)
 {
@@ -613,6 +622,7 @@ get_pos(struct store *st, struct log_pos *pos, bool *clean)
 		pos->seg = dec_u64(&d);
 		pos->off = dec_u64(&d);
 		pos->seq = dec_u64(&d);
+		pos->last = dec_u64(&d);
 		*clean = dec_u8(&d) != 0;
 		if (!dec_end(&d))
 			e = ERR_CORRUPT;
@@ -621,6 +631,30 @@ get_pos(struct store *st, struct log_pos *pos, bool *clean)
 	}
 	buf_free(&b);
 	return e;
+}
+
+/* How far the index had come that is set aside now: if the log ends before,
+ * something is lost. It may be damaged, and LMDB may die of that: then the
+ * next start does not ask. */
+static void
+last_pos(struct store *st)
+{
+	struct index *ix = st->index;
+	struct buf path = {0};
+	bool clean;
+
+	buf_f(&path, "%s/data.mdb%c", ix->dir, 0);
+	if (access(path.p, F_OK) == 0 &&
+	    os_spill(mark_path(ix, &path), S("being looked at\n"), 0600) ==
+		OK) {
+		if (open_env(ix) == 0)
+			(void)get_pos(st, &st->before, &clean);
+		while (ix->pool_n > 0)
+			mdb_txn_abort(ix->pool[--ix->pool_n]);
+		mdb_env_close(ix->env);
+		ix->env = NULL;
+	}
+	buf_free(&path);
 }
 
 enum err
@@ -638,6 +672,8 @@ index_open(struct store *st, bool fresh, struct log_pos *pos, bool *clean)
 	buf_f(&path, "%s/index", st->dir);
 	ix->dir = x_cstr(buf_str(&path));
 	buf_free(&path);
+	if (fresh && !is_suspect(ix))
+		last_pos(st);
 	if ((fresh || is_suspect(ix)) && (e = set_aside(ix)) != OK)
 		return e;
 	r = open_env(ix);

@@ -373,6 +373,7 @@ log_start(struct store *st, const struct log_pos *pos, bool fresh)
 	l->cur = s;
 	l->pos.seg = s->number;
 	l->pos.off = SEGMENT_HEAD;
+	l->pos.last = 0;
 	l->durable = l->pos;
 	atomic_store(&l->used, SEGMENT_HEAD);
 	return OK;
@@ -414,6 +415,7 @@ roll(struct store *st)
 	pthread_mutex_unlock(&l->ahead_mu);
 	l->pos.seg = s->number;
 	l->pos.off = SEGMENT_HEAD;
+	l->pos.last = 0;
 	atomic_store(&l->used, SEGMENT_HEAD);
 	return OK;
 }
@@ -642,6 +644,7 @@ log_commit(struct store *st, const struct log_record *v, size_t n)
 	l->cur->end = end;
 	pthread_mutex_unlock(&l->ahead_mu);
 	atomic_store_explicit(&l->used, end, memory_order_relaxed);
+	l->pos.last = l->pos.off;
 	l->pos.off = end;
 	l->pos.seq++;
 	pthread_mutex_lock(&l->mu);

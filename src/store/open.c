@@ -14,6 +14,7 @@
  */
 #include "store/compact.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -58,7 +59,25 @@ make_dirs(struct store *st)
 	return e;
 }
 
-/* FORMAT: one line, the version of all that is below. */
+static bool
+holds_segments(struct store *st)
+{
+	char *p = path_of(st, "log");
+	DIR *d = opendir(p);
+	struct dirent *e;
+	bool yes = false;
+
+	while (d != NULL && !yes && (e = readdir(d)) != NULL)
+		yes = str_ends(str_c(e->d_name), S(".seg"));
+	if (d != NULL)
+		closedir(d);
+	x_free(&p);
+	return yes;
+}
+
+/* FORMAT: one line, the version of all that is below. A new store has it
+ * before its first segment, a restored one after its last; so a log without
+ * it is a part of one. */
 static enum err
 check_format(struct store *st)
 {
@@ -67,7 +86,13 @@ check_format(struct store *st)
 	uint64_t v = 0;
 	enum err e = os_slurp(p, 100, &b);
 
-	if (e == ERR_NOTFOUND) {
+	if (e == ERR_NOTFOUND && st->o.restored) {
+		e = OK; /* its maker gives it one when all is done */
+	} else if (e == ERR_NOTFOUND && holds_segments(st)) {
+		log_error("half a store: FORMAT is missing; a restore was "
+			  "broken off, or files were taken away");
+		e = ERR_CORRUPT;
+	} else if (e == ERR_NOTFOUND) {
 		buf_reset(&b);
 		buf_f(&b, "%d\n", FORMAT_NOW);
 		e = os_spill(p, buf_str(&b), 0600);
@@ -153,6 +178,7 @@ replay_group(struct replay *r, const struct log_group *g)
 	apply_group_end(&r->apply);
 	arena_reset(r->ar);
 	r->pos.off = g->first.off + g->bytes.n;
+	r->pos.last = g->first.off - GROUP_HEAD;
 	r->pos.seq = g->seq + 1;
 	r->st->applied = r->pos;
 	pthread_mutex_unlock(&r->st->apply_mu);
@@ -205,6 +231,24 @@ replay_segment(struct replay *r, struct segment *s, uint64_t from, bool last)
 	return OK;
 }
 
+/* Does the log hold what the index has of it? */
+static bool
+same_log(struct store *st, struct segment *s, const struct log_pos *pos)
+{
+	struct log_reader *reader;
+	struct log_group g;
+	uint64_t off = pos->last;
+	bool same;
+
+	if (pos->last == 0)
+		return pos->off == SEGMENT_HEAD && s->first == pos->seq;
+	reader = log_reader_new(st, s, false);
+	same = log_next_group(reader, &off, s->end, &g) == LOG_GROUP &&
+	       off == pos->off && g.seq + 1 == pos->seq;
+	log_reader_free(&reader);
+	return same;
+}
+
 static enum err
 replay_log(struct store *st, struct replay *r)
 {
@@ -216,8 +260,10 @@ replay_log(struct store *st, struct replay *r)
 		return r->pos.seg == 0 ? OK : ERR_CORRUPT;
 	while (r->pos.seg > 0 && i < l->n && l->v[i]->number < r->pos.seg)
 		i++;
-	if (i == l->n || (r->pos.seg > 0 && (l->v[i]->number != r->pos.seg ||
-						r->pos.off > l->v[i]->end))) {
+	if (i == l->n ||
+	    (r->pos.seg > 0 &&
+		(l->v[i]->number != r->pos.seg || r->pos.off > l->v[i]->end ||
+		    !same_log(st, l->v[i], &r->pos)))) {
 		log_error("the log ends before the index does: is it of "
 			  "another time?",
 		    KV_N("segment", r->pos.seg), KV_N("offset", r->pos.off));
@@ -317,7 +363,14 @@ recover(struct store *st, const struct log_pos *pos, bool clean)
 		return e;
 	st->applied = st->log->pos;
 	st->started = true;
-	return index_flush(st); /* (1) */
+	if ((e = index_flush(st)) != OK) /* (1) */
+		return e;
+	if (r.pos.seq >= st->before.seq)
+		return OK;
+	log_error("the log is not whole to its end: changes are lost, and "
+		  "mailboxes get new UIDVALIDITYs",
+	    KV_N("groups", st->before.seq - r.pos.seq));
+	return store_restored(st);
 }
 
 /* ---- by itself ---- */

@@ -54,6 +54,8 @@ struct log_pos {
 	uint64_t seg;
 	uint64_t off;
 	uint64_t seq; /* of the group that will stand there */
+	uint64_t
+	    last; /* offset of the group before, in this segment; 0: none */
 };
 
 #define SEGMENT_HEAD 64 /* bytes before the first group */
@@ -190,6 +192,7 @@ struct store {
 	atomic_bool dead;       /* a flush failed: nothing more is said OK */
 	atomic_bool full;       /* no room: only what frees some is taken */
 	bool rebuilding;
+	struct log_pos before; /* what the index held that was set aside */
 	uint64_t stat_accounts, stat_mailboxes, stat_messages,
 	    stat_entries; /* apply_mu */
 	atomic_uint_fast64_t stat_commits, stat_changes;

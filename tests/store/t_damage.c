@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * Bits flip, pages are zeroed, files are cut, whole files are lost: what is
+ * served is right or is refused, and from the log alone all of it comes back.
+ * (R101, R102, R103, in small)
+ *
+ * Each try runs in a child: LMDB may die on a damaged page, and that is an
+ * answer too.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "store/t_store.h"
+
+enum { MSGS = 40, RIGHT = 0, TOLD = 2, REFUSED = 3, WRONG = 4, UNNOTICED = 5 };
+
+static str bodies[MSGS];
+static uint32_t uidvalidity;
+
+static void
+fill(struct fix *f)
+{
+	struct view *v;
+	struct ranges r = fix_set(1, 5);
+
+	for (int i = 0; i < MSGS; i++) {
+		char s[16];
+
+		snprintf(s, sizeof(s), "d%d", i);
+		bodies[i] = fix_message(f, s, 400 + (size_t)i * 300);
+		assert_int_equal(fix_append_to(f, 1, bodies[i],
+				     i % 3 == 0 ? FLAG_SEEN : 0, NULL),
+		    OK);
+	}
+	v = fix_view(f, 1);
+	assert_int_equal(fix_store(v, 10, 20, FLAGS_ADD, FLAG_FLAGGED), OK);
+	assert_int_equal(store_expunge(v, &r, true, NULL), OK);
+	ranges_free(&r);
+	uidvalidity = view_uidvalidity(v);
+	view_close(&v);
+}
+
+/* What there is, compared with what was put in. */
+static int
+look(struct fix *f)
+{
+	struct view *v;
+	struct entry e;
+	int r = RIGHT;
+
+	if (view_open(f->a, 1, true, 0, &v) != OK)
+		return REFUSED;
+	/* What is lost is said: the mailbox is another one. */
+	if (uidvalidity != 0 && view_uidvalidity(v) != uidvalidity) {
+		view_close(&v);
+		return TOLD;
+	}
+	if (view_exists(v) != MSGS - 5)
+		r = WRONG;
+	for (uint32_t i = 1; r != WRONG && i <= view_exists(v); i++) {
+		struct source *src = NULL;
+		struct summary s;
+		str want;
+		char *p;
+
+		if (view_entries(v, i, &e, 1) != 1) {
+			r = REFUSED;
+			break;
+		}
+		if (e.uid != i + 5 || ((e.flags & FLAG_FLAGGED) != 0) !=
+					  (e.uid >= 10 && e.uid <= 20))
+			r = WRONG;
+		want = bodies[e.uid - 1];
+		if (view_summary(v, &e, f->ar, &s) != OK)
+			r = MAX(r, REFUSED);
+		else if (s.size != want.n)
+			r = WRONG;
+		if (view_source(v, &e, &src) != OK) {
+			r = MAX(r, REFUSED);
+			continue;
+		}
+		p = arena_alloc(f->ar, src->size + 1);
+		if (src->ops->read(src, 0, p, src->size) != OK)
+			r = MAX(r, REFUSED);
+		else if (!str_eq(str_of(p, src->size), want))
+			r = WRONG;
+		source_unref(&src);
+	}
+	view_close(&v);
+	return r;
+}
+
+static int
+child(struct fix *f, bool rebuild, bool check)
+{
+	uint64_t faults;
+	int r;
+
+	log_setup("test", LOG_ERROR + 1);
+	f->a = NULL;
+	f->st = NULL;
+	if (fix_reopen_as(f, rebuild) != OK)
+		return REFUSED;
+	r = look(f);
+	if (!check || r == WRONG)
+		return r;
+	faults = store_check(f->st, true, NULL, NULL);
+	if (r == REFUSED && faults == 0)
+		return UNNOTICED;
+	return faults > 0 ? REFUSED : r;
+}
+
+/* The answer; a death counts as refused. */
+static int
+try_it(struct fix *f, bool rebuild, bool check)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(2);
+		_exit(child(f, rebuild, check));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) && WEXITSTATUS(status) <= UNNOTICED &&
+		       WEXITSTATUS(status) != 1
+		   ? WEXITSTATUS(status)
+		   : REFUSED;
+}
+
+static void
+copy_to(struct fix *f, struct fix *g)
+{
+	char cmd[400];
+
+	*g = *f;
+	g->st = NULL;
+	g->a = NULL;
+	snprintf(g->dir, sizeof(g->dir), "%s/t_damage.XXXXXX",
+	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(g->dir));
+	snprintf(cmd, sizeof(cmd), "cp -r %s/. %s", f->dir, g->dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+static void
+remove_dir(struct fix *g)
+{
+	char cmd[400];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", g->dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+static void
+damage(struct rnd *r, const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	struct stat sb;
+	char page[4096] = {0};
+	unsigned n = 1 + (unsigned)rnd(r, 16);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &sb), 0);
+	switch (rnd(r, 8)) {
+	case 0:
+		assert_int_equal(
+		    ftruncate(fd, (off_t)rnd(r, (uint64_t)sb.st_size)), 0);
+		break;
+	case 1:
+		assert_true(
+		    pwrite(fd, page, sizeof(page),
+			(off_t)(rnd(r, (uint64_t)sb.st_size / 4096 + 1) *
+				4096)) > 0);
+		break;
+	default:
+		while (n-- > 0) {
+			off_t at = (off_t)rnd(r, (uint64_t)sb.st_size);
+			char c;
+
+			assert_int_equal(pread(fd, &c, 1, at), 1);
+			c ^= (char)(1 << rnd(r, 8));
+			assert_int_equal(pwrite(fd, &c, 1, at), 1);
+		}
+	}
+	close(fd);
+}
+
+static void
+test_index(void **state)
+{
+	struct fix *f = fix_new();
+	struct rnd r;
+	unsigned refused = 0;
+
+	fill(f);
+	acct_close(&f->a);
+	store_close(&f->st);
+	for_seeds(&r, 40)
+	{
+		char path[200];
+		struct fix g;
+		int x;
+
+		copy_to(f, &g);
+		snprintf(path, sizeof(path), "%s/index/data.mdb", g.dir);
+		damage(&r, path);
+		x = try_it(&g, false, true);
+		seed_true(&r, x == RIGHT || x == TOLD || x == REFUSED);
+		refused += x != RIGHT;
+		/* A value that was found damaged is mended by the next start;
+		 * when LMDB died of it, the index is set aside. */
+		x = try_it(&g, true, true);
+		if (x == REFUSED)
+			x = try_it(&g, true, true);
+		seed_true(&r, x == RIGHT);
+		remove_dir(&g);
+	}
+	print_message("%u were noticed\n", refused);
+	fix_reopen(f);
+	fix_free(f);
+}
+
+static void
+test_segments(void **state)
+{
+	struct fix *f = fix_new();
+	struct rnd r;
+	unsigned refused = 0;
+
+	fill(f);
+	acct_close(&f->a);
+	store_close(&f->st);
+	for_seeds(&r, 60)
+	{
+		char path[200];
+		struct fix g;
+		int x;
+
+		copy_to(f, &g);
+		snprintf(path, sizeof(path), "%s/log/0000000001.seg", g.dir);
+		damage(&r, path);
+		x = try_it(&g, rnd(&r, 2), true);
+		seed_true(&r, x == RIGHT || x == TOLD || x == REFUSED);
+		refused += x != RIGHT;
+		remove_dir(&g);
+	}
+	print_message("%u were noticed\n", refused);
+	fix_reopen(f);
+	fix_free(f);
+}
+
+/* R102: the index is lost, all of it. */
+static void
+test_lost_index(void **state)
+{
+	struct fix *f = fix_new();
+	struct fix g;
+	char cmd[400];
+
+	fill(f);
+	acct_close(&f->a);
+	store_close(&f->st);
+	copy_to(f, &g);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s/index", g.dir);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(try_it(&g, false, true), RIGHT);
+	/* R103: an index of another time, before and after the log. */
+	remove_dir(&g);
+	copy_to(f, &g);
+	fix_reopen(f);
+	fix_append(f, "later", 0);
+	acct_close(&f->a);
+	store_close(&f->st);
+	snprintf(cmd, sizeof(cmd), "cp %s/index/data.mdb %s/index/data.mdb",
+	    f->dir, g.dir);
+	assert_int_equal(system(cmd), 0);
+	assert_int_equal(try_it(&g, false, true), REFUSED);
+	assert_int_equal(try_it(&g, true, true), TOLD);
+	remove_dir(&g);
+	fix_reopen(f);
+	fix_check(f);
+	fix_free(f);
+}
+
+/* A format of the future is left alone. */
+static void
+test_format(void **state)
+{
+	struct fix *f = fix_new();
+	char path[200];
+
+	acct_close(&f->a);
+	store_close(&f->st);
+	snprintf(path, sizeof(path), "%s/FORMAT", f->dir);
+	assert_int_equal(os_spill(path, S("2\n"), 0600), OK);
+	log_setup("test", LOG_ERROR + 1);
+	assert_int_equal(fix_reopen_as(f, false), ERR_CORRUPT);
+	log_setup("test", LOG_ERROR);
+	assert_int_equal(os_spill(path, S("1\n"), 0600), OK);
+	fix_reopen(f);
+	fix_free(f);
+}
+
+/* A second process finds it taken. */
+static void
+test_busy(void **state)
+{
+	struct fix *f = fix_new();
+	struct store_opts o = {.dir = f->dir};
+	struct store *st;
+
+	assert_int_equal(store_open(&o, &st), ERR_BUSY);
+	fix_free(f);
+}
+
+/* R98: no room in the log: new mail is refused, expunges work; later all is
+ * well again. */
+static void
+test_full(void **state)
+{
+#ifdef RESTANTE_FAULTS
+	struct fix *f = fix_new();
+	struct view *v;
+	struct ranges r = fix_set(1, 10);
+	enum err e = OK;
+	str m = fix_message(f, "full", 200000);
+
+	for (int i = 0; i < 20; i++)
+		fix_append(f, "x", 0);
+	log_setup("test", LOG_ERROR + 1);
+	os_fault_set(1 << OS_ALLOCATE, 1, ENOSPC, 0, true);
+	for (int i = 0; i < 100 && e == OK; i++)
+		e = fix_append_to(f, 1, m, 0, NULL);
+	assert_int_equal(e, ERR_FULL);
+	v = fix_view(f, 1);
+	assert_int_equal(store_expunge(v, &r, true, NULL), OK);
+	assert_int_equal(fix_append_to(f, 1, m, 0, NULL), ERR_FULL);
+	view_close(&v);
+	os_fault_clear();
+	for (int i = 0; i < 300 && e != OK; i++) {
+		usleep(20000);
+		e = fix_append_to(f, 1, m, 0, NULL);
+	}
+	assert_int_equal(e, OK);
+	log_setup("test", LOG_ERROR);
+	ranges_free(&r);
+	fix_check(f);
+	fix_free(f);
+#endif
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_index),
+	    cmocka_unit_test(test_segments),
+	    cmocka_unit_test(test_lost_index),
+	    cmocka_unit_test(test_format),
+	    cmocka_unit_test(test_busy),
+	    cmocka_unit_test(test_full),
+	};
+
+	return cmocka_run_group_tests_name("store-damage", tests, NULL, NULL);
+}
