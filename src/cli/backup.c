@@ -260,14 +260,14 @@ open_offline(struct cli *c, bool rebuild, bool restored)
 	struct store_opts o = {.dir = c->data,
 	    .no_background = true,
 	    .rebuild = rebuild,
+	    .restored = restored,
 	    .progress = progress};
 	struct store *st = NULL;
 	struct store_stats s;
 	enum err e;
 
 	mime_charsets_load();
-	if ((e = store_open(&o, &st)) == OK && restored)
-		e = store_restored(st);
+	e = store_open(&o, &st);
 	if (e == ERR_BUSY)
 		return cli_fail(c, EX_TEMPFAIL,
 		    "a server runs on %s: stop it first", c->data);

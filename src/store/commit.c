@@ -275,9 +275,13 @@ apply_group(struct store *st, struct committer *cm)
 			e = apply_record(a, &r);
 	}
 	apply_group_end(a);
-	st->applied = st->log->pos;
-	if (e == OK)
+	if (e == OK) {
+		st->applied = st->log->pos;
 		return;
+	}
+	/* Nobody has been answered. If the index is what is wrong, the group
+	 * that was planned by it is wrong too, and would be so for ever. */
+	log_cancel(st);
 	index_suspect(st, "a change that is durable cannot be applied");
 	store_die(st, "a change that is durable cannot be applied");
 }

@@ -48,6 +48,7 @@ struct index {
 	pthread_cond_t pool_cv;
 	MDB_txn *pool[READERS];
 	unsigned pool_n, pool_out;
+	atomic_bool damaged; /* it was told */
 };
 
 /* ---- values in memory ---- */
@@ -186,7 +187,7 @@ value_check(struct store *st, str key, str whole, str *value)
 		return OK;
 	log_error("a value of the index is damaged",
 	    KV_S("table", str_head(key, 1)), KV_N("bytes", whole.n));
-	index_suspect(st, "a value is damaged");
+	index_damaged(st, "a value of the index is damaged");
 	return ERR_CORRUPT;
 }
 
@@ -473,6 +474,11 @@ flush(struct store *st, bool clean)
 	if (atomic_load(&st->dead))
 		return ERR_UNAVAILABLE;
 	pthread_mutex_lock(&st->apply_mu);
+	if (atomic_load(&st->dead)) {
+		/* A group that could not be applied may be here in part. */
+		pthread_mutex_unlock(&st->apply_mu);
+		return ERR_UNAVAILABLE;
+	}
 	resident_flush_begin(st);
 	if (memcmp(&ix->flush_pos, &st->applied, sizeof(st->applied)) != 0 ||
 	    ix->active.m != NULL || ix->flushing.m != NULL || clean) {
@@ -524,63 +530,91 @@ index_due(struct store *st)
 
 /* ---- opening ---- */
 
+static char *
+file_of(const struct index *ix, const char *name)
+{
+	struct buf path = {0};
+	char *p;
+
+	buf_f(&path, "%s/%s", ix->dir, name);
+	p = x_cstr(buf_str(&path));
+	buf_free(&path);
+	return p;
+}
+
+enum err
+index_mark(struct store *st, const char *name, const char *why)
+{
+	char *p = file_of(st->index, name);
+	enum err e = os_spill(p, str_c(why), 0600);
+
+	x_free(&p);
+	return e;
+}
+
+bool
+index_marked(struct store *st, const char *name)
+{
+	char *p = file_of(st->index, name);
+	bool yes = access(p, F_OK) == 0;
+
+	x_free(&p);
+	return yes;
+}
+
+enum err
+index_unmark(struct store *st, const char *name)
+{
+	char *p = file_of(st->index, name);
+	enum err e = OK;
+
+	if (os_unlink(p) == 0 ? os_fsync_dir(st->index->dir) != 0
+			      : errno != ENOENT)
+		e = err_errno(errno);
+	x_free(&p);
+	return e;
+}
+
 void
 index_suspect(struct store *st, const char *why)
 {
-	struct buf path = {0};
-
-	buf_f(&path, "%s/suspect%c", st->index->dir, 0);
 	log_error(
 	    "the index will be made anew at the next start", KV_C("why", why));
-	if (os_spill(path.p, S("the index is damaged\n"), 0600) != OK)
+	if (index_mark(st, "suspect", "the index is damaged\n") != OK)
 		log_error("this could not be noted", KV_ERRNO(errno));
-	buf_free(&path);
 }
 
-static const char *
-mark_path(struct index *ix, struct buf *path)
+void
+index_damaged(struct store *st, const char *why)
 {
-	buf_reset(path);
-	buf_f(path, "%s/suspect%c", ix->dir, 0);
-	return path->p;
-}
-
-static bool
-is_suspect(struct index *ix)
-{
-	struct buf path = {0};
-	bool yes;
-
-	buf_f(&path, "%s/suspect%c", ix->dir, 0);
-	yes = access(path.p, F_OK) == 0;
-	buf_free(&path);
-	return yes;
+	if (atomic_exchange(&st->index->damaged, true))
+		return;
+	index_suspect(st, why);
+	if (st->o.fatal != NULL)
+		store_die(st, why);
 }
 
 /* data.mdb -> data.old: kept until the next time, for who wants to look. */
 static enum err
-set_aside(struct index *ix)
+set_aside(struct store *st)
 {
-	struct buf a = {0};
-	struct buf b = {0};
+	struct index *ix = st->index;
+	char *now = file_of(ix, "data.mdb");
+	char *old = file_of(ix, "data.old");
+	char *lock = file_of(ix, "lock.mdb");
 	enum err e = OK;
 
-	buf_f(&a, "%s/data.mdb%c", ix->dir, 0);
-	buf_f(&b, "%s/data.old%c", ix->dir, 0);
-	if (os_rename(a.p, b.p) != 0 && errno != ENOENT)
+	if (os_rename(now, old) != 0 && errno != ENOENT)
 		e = err_errno(errno);
-	buf_reset(&a);
-	buf_f(&a, "%s/lock.mdb%c", ix->dir, 0);
-	(void)os_unlink(a.p);
+	(void)os_unlink(lock);
 	/* The mark goes when what it marks has gone for good. */
 	if (e == OK && os_fsync_dir(ix->dir) != 0)
 		e = err_errno(errno);
-	buf_reset(&a);
-	buf_f(&a, "%s/suspect%c", ix->dir, 0);
-	if (e == OK && os_unlink(a.p) == 0 && os_fsync_dir(ix->dir) != 0)
-		e = err_errno(errno);
-	buf_free(&a);
-	buf_free(&b);
+	if (e == OK)
+		e = index_unmark(st, "suspect");
+	x_free(&now);
+	x_free(&old);
+	x_free(&lock);
 	return e;
 }
 
@@ -607,54 +641,85 @@ open_env(struct index *ix)
 }
 
 static enum err
+dec_pos(str row, struct log_pos *pos, bool *clean)
+{
+	struct dec d = dec_of(row);
+
+	if (dec_u8(&d) != 1)
+		d.bad = true;
+	pos->seg = dec_u64(&d);
+	pos->off = dec_u64(&d);
+	pos->seq = dec_u64(&d);
+	pos->last = dec_u64(&d);
+	*clean = dec_u8(&d) != 0;
+	return dec_end(&d) ? OK : ERR_CORRUPT;
+}
+
+static enum err
 get_pos(struct store *st, struct log_pos *pos, bool *clean)
 {
 	struct key k = {.p = "P", .n = 1};
 	struct buf b = {0};
 	enum err e = index_get(st, &k, &b);
-	struct dec d = dec_of(buf_str(&b));
 
 	*pos = (struct log_pos){0};
 	*clean = false;
-	if (e == OK) {
-		if (dec_u8(&d) != 1)
-			d.bad = true;
-		pos->seg = dec_u64(&d);
-		pos->off = dec_u64(&d);
-		pos->seq = dec_u64(&d);
-		pos->last = dec_u64(&d);
-		*clean = dec_u8(&d) != 0;
-		if (!dec_end(&d))
-			e = ERR_CORRUPT;
-	} else if (e == ERR_NOTFOUND) {
+	if (e == OK)
+		e = dec_pos(buf_str(&b), pos, clean);
+	else if (e == ERR_NOTFOUND)
 		e = OK;
-	}
 	buf_free(&b);
 	return e;
 }
 
-/* How far the index had come that is set aside now: if the log ends before,
- * something is lost. It may be damaged, and LMDB may die of that: then the
- * next start does not ask. */
+/* The position that data.old holds; nothing when it cannot be read. */
 static void
-last_pos(struct store *st)
+old_pos(struct index *ix, struct log_pos *pos)
 {
-	struct index *ix = st->index;
-	struct buf path = {0};
+	char *old = file_of(ix, "data.old");
+	MDB_val k = {1, (void *)(uintptr_t) "P"};
+	MDB_env *env = NULL;
+	MDB_txn *t = NULL;
+	MDB_dbi dbi;
+	MDB_val v;
 	bool clean;
 
-	buf_f(&path, "%s/data.mdb%c", ix->dir, 0);
-	if (access(path.p, F_OK) == 0 &&
-	    os_spill(mark_path(ix, &path), S("being looked at\n"), 0600) ==
-		OK) {
-		if (open_env(ix) == 0)
-			(void)get_pos(st, &st->before, &clean);
-		while (ix->pool_n > 0)
-			mdb_txn_abort(ix->pool[--ix->pool_n]);
-		mdb_env_close(ix->env);
-		ix->env = NULL;
+	if (mdb_env_create(&env) == 0 &&
+	    mdb_env_set_mapsize(env, (size_t)limits.index_map_bytes) == 0 &&
+	    mdb_env_open(env, old,
+		MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, 0) == 0 &&
+	    mdb_txn_begin(env, NULL, MDB_RDONLY, &t) == 0 &&
+	    mdb_dbi_open(t, NULL, 0, &dbi) == 0 &&
+	    mdb_get(t, dbi, &k, &v) == 0 && v.mv_size > SUM) {
+		str row = str_of(v.mv_data, v.mv_size - SUM);
+		struct dec d = dec_of(str_of(row.p + row.n, SUM));
+
+		if (dec_u64(&d) != sum_of(S("P"), row) ||
+		    dec_pos(row, pos, &clean) != OK)
+			*pos = (struct log_pos){0};
 	}
-	buf_free(&path);
+	if (t != NULL)
+		mdb_txn_abort(t);
+	if (env != NULL)
+		mdb_env_close(env);
+	x_free(&old);
+}
+
+/* How far the index had come that was set aside: if the log ends before,
+ * something is lost. LMDB may die of a damaged page; then the mark stays, and
+ * the next start does not look. */
+static enum err
+last_pos(struct store *st)
+{
+	if (!index_marked(st, "data.old"))
+		return OK;
+	if (index_marked(st, "looked")) {
+		log_warn("how far the index had come cannot be read");
+		return index_unmark(st, "looked");
+	}
+	if (index_mark(st, "looked", "data.old is being read\n") == OK)
+		old_pos(st->index, &st->before);
+	return index_unmark(st, "looked");
 }
 
 enum err
@@ -672,9 +737,7 @@ index_open(struct store *st, bool fresh, struct log_pos *pos, bool *clean)
 	buf_f(&path, "%s/index", st->dir);
 	ix->dir = x_cstr(buf_str(&path));
 	buf_free(&path);
-	if (fresh && !is_suspect(ix))
-		last_pos(st);
-	if ((fresh || is_suspect(ix)) && (e = set_aside(ix)) != OK)
+	if ((fresh || index_marked(st, "suspect")) && (e = set_aside(st)) != OK)
 		return e;
 	r = open_env(ix);
 	if (r == MDB_INVALID || r == MDB_VERSION_MISMATCH) {
@@ -682,7 +745,7 @@ index_open(struct store *st, bool fresh, struct log_pos *pos, bool *clean)
 		log_warn("the index is none: it is made again from the log");
 		mdb_env_close(ix->env);
 		ix->env = NULL;
-		if ((e = set_aside(ix)) != OK)
+		if ((e = set_aside(st)) != OK)
 			return e;
 		r = open_env(ix);
 	}
@@ -695,6 +758,8 @@ index_open(struct store *st, bool fresh, struct log_pos *pos, bool *clean)
 	if (os_fsync_dir(ix->dir) != 0)
 		return err_errno(errno);
 	e = get_pos(st, pos, clean);
+	if (e == OK && pos->seg == 0 && st->log->n > 0)
+		e = last_pos(st);
 	/* Not flush_pos: the first flush shall say that we are at work. */
 	ix->held = *pos;
 	return e;

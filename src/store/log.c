@@ -590,6 +590,21 @@ cancel_write(struct store *st, int error)
 	return e == ERR_FULL ? ERR_FULL : ERR_IO;
 }
 
+void
+log_cancel(struct store *st)
+{
+	static const char zeros[GROUP_HEAD];
+	struct log *l = st->log;
+
+	if (l->pos.last == 0 ||
+	    os_pwrite(l->cur->fd, zeros, sizeof(zeros), (off_t)l->pos.last) !=
+		(ssize_t)sizeof(zeros) ||
+	    os_fdatasync(l->cur->fd) != 0)
+		log_error("a group cannot be cancelled",
+		    KV_N("segment", l->pos.seg), KV_N("offset", l->pos.last),
+		    KV_ERRNO(errno));
+}
+
 /* (3) */
 static enum err
 cancel_flush(struct store *st, int error)

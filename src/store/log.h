@@ -46,6 +46,9 @@ enum err log_place(struct store *st, struct logref *at) MUST_CHECK;
  * been written. ERR_UNAVAILABLE: nobody knows; the store is dead. */
 enum err
 log_commit(struct store *st, const struct log_record *v, size_t n) MUST_CHECK;
+/* The last group, which log_commit wrote, is made none again. The store must
+ * be dead after this. */
+void log_cancel(struct store *st);
 /* Zeros ahead of the writer, in the background. */
 void log_ahead(struct store *st);
 /* Takes a compacted segment out of the list; its file goes with its last
@@ -72,6 +75,10 @@ void log_reader_free(struct log_reader **r);
  * behind it. */
 enum log_next log_next_group(
     struct log_reader *r, uint64_t *off, uint64_t end, struct log_group *g);
+/* Does a group of this number stand from off to end? Its heads are looked at,
+ * not what its records hold. */
+bool
+log_group_is(struct log_reader *r, uint64_t off, uint64_t end, uint64_t seq);
 /* The records of a group, one by one: *at starts at 0. */
 bool log_group_record(const struct log_group *g, size_t *at, struct logref *ref,
     enum record_type *type, unsigned *version, str *payload);

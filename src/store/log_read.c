@@ -175,6 +175,34 @@ group_valid(struct log_reader *r, const char *head, const struct group_head *h,
 	return ok;
 }
 
+bool
+log_group_is(struct log_reader *r, uint64_t off, uint64_t end, uint64_t seq)
+{
+	char head[GROUP_HEAD];
+	char p[RECORD_HEAD];
+	struct buf heads = {0};
+	struct group_head h;
+	uint64_t at = off + GROUP_HEAD;
+	bool ok;
+
+	if (end < at ||
+	    reader_read(r, off, head, sizeof(head)) != (ssize_t)sizeof(head) ||
+	    !head_get(head, &h) || h.len != end - at || h.seq != seq)
+		return false;
+	buf_add(&heads, head, GROUP_HEAD - 8);
+	while (at < end && h.count-- > 0 &&
+	       reader_read(r, at, p, sizeof(p)) == (ssize_t)sizeof(p)) {
+		struct dec d = dec_of(str_of(p + 4, 4));
+
+		buf_add(&heads, p, sizeof(p));
+		at += log_record_size(dec_u32(&d));
+	}
+	ok = at == end && h.count == 0 && buf_ok(&heads) &&
+	     hash_xxh3(buf_str(&heads), r->s->salt ^ off) == h.check;
+	buf_free(&heads);
+	return ok;
+}
+
 /* 1: a valid group; 0: none; -1: cannot be read. */
 static int
 group_at(struct log_reader *r, uint64_t off, uint64_t end, struct log_group *g)

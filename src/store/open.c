@@ -75,6 +75,20 @@ holds_segments(struct store *st)
 	return yes;
 }
 
+static enum err
+make_format(struct store *st)
+{
+	char *p = path_of(st, "FORMAT");
+	struct buf b = {0};
+	enum err e;
+
+	buf_f(&b, "%d\n", FORMAT_NOW);
+	e = os_spill(p, buf_str(&b), 0600);
+	buf_free(&b);
+	x_free(&p);
+	return e;
+}
+
 /* FORMAT: one line, the version of all that is below. A new store has it
  * before its first segment, a restored one after its last; so a log without
  * it is a part of one. */
@@ -87,15 +101,13 @@ check_format(struct store *st)
 	enum err e = os_slurp(p, 100, &b);
 
 	if (e == ERR_NOTFOUND && st->o.restored) {
-		e = OK; /* its maker gives it one when all is done */
+		e = OK; /* comes when all is done */
 	} else if (e == ERR_NOTFOUND && holds_segments(st)) {
 		log_error("half a store: FORMAT is missing; a restore was "
 			  "broken off, or files were taken away");
 		e = ERR_CORRUPT;
 	} else if (e == ERR_NOTFOUND) {
-		buf_reset(&b);
-		buf_f(&b, "%d\n", FORMAT_NOW);
-		e = os_spill(p, buf_str(&b), 0600);
+		e = make_format(st);
 	} else if (e == OK && (!str_u64(str_trim(buf_str(&b)), &v) || v == 0 ||
 				  v > FORMAT_NOW)) {
 		log_error("this data is of a newer version", KV_N("has", v),
@@ -174,6 +186,9 @@ replay_group(struct replay *r, const struct log_group *g)
 		r->apply.at = ref;
 		r->apply.payload = payload.n;
 		e = apply_record(&r->apply, &x);
+		/* The log is the truth: the next start has it alone. */
+		if (e == ERR_CORRUPT && r->st->index_had)
+			index_suspect(r->st, "the log does not fit it");
 	}
 	apply_group_end(&r->apply);
 	arena_reset(r->ar);
@@ -236,15 +251,14 @@ static bool
 same_log(struct store *st, struct segment *s, const struct log_pos *pos)
 {
 	struct log_reader *reader;
-	struct log_group g;
-	uint64_t off = pos->last;
 	bool same;
 
+	if (s->number != pos->seg || pos->off > s->end)
+		return false;
 	if (pos->last == 0)
 		return pos->off == SEGMENT_HEAD && s->first == pos->seq;
 	reader = log_reader_new(st, s, false);
-	same = log_next_group(reader, &off, s->end, &g) == LOG_GROUP &&
-	       off == pos->off && g.seq + 1 == pos->seq;
+	same = log_group_is(reader, pos->last, pos->off, pos->seq - 1);
 	log_reader_free(&reader);
 	return same;
 }
@@ -260,10 +274,7 @@ replay_log(struct store *st, struct replay *r)
 		return r->pos.seg == 0 ? OK : ERR_CORRUPT;
 	while (r->pos.seg > 0 && i < l->n && l->v[i]->number < r->pos.seg)
 		i++;
-	if (i == l->n ||
-	    (r->pos.seg > 0 &&
-		(l->v[i]->number != r->pos.seg || r->pos.off > l->v[i]->end ||
-		    !same_log(st, l->v[i], &r->pos)))) {
+	if (i == l->n || (r->pos.seg > 0 && !same_log(st, l->v[i], &r->pos))) {
 		log_error("the log ends before the index does: is it of "
 			  "another time?",
 		    KV_N("segment", r->pos.seg), KV_N("offset", r->pos.off));
@@ -330,6 +341,27 @@ has_holes(const struct log *l)
 	return false;
 }
 
+/* (1) Where changes are lost, mailboxes get new UIDVALIDITYs before anybody
+ * can get a number again; the mark lets the next start do it if this one does
+ * not come to its end. */
+static enum err
+numbers_anew(struct store *st)
+{
+	bool lost = st->o.restored || index_marked(st, "short");
+	enum err e = OK;
+
+	if (lost)
+		e = index_mark(st, "short", "the log was not whole\n");
+	if (e == OK)
+		e = index_flush(st);
+	if (!lost || e != OK)
+		return e;
+	log_warn("mailboxes get new UIDVALIDITYs");
+	if ((e = store_restored(st)) == OK)
+		e = make_format(st);
+	return e == OK ? index_unmark(st, "short") : e;
+}
+
 static enum err
 recover(struct store *st, const struct log_pos *pos, bool clean)
 {
@@ -342,6 +374,7 @@ recover(struct store *st, const struct log_pos *pos, bool clean)
 	enum err e;
 
 	st->applied = *pos;
+	st->index_had = pos->seg > 0;
 	st->rebuilding = pos->seg == 0 && has_holes(st->log);
 	for (size_t i = 0; i < st->log->n; i++)
 		r.all += st->log->v[i]->end;
@@ -363,14 +396,12 @@ recover(struct store *st, const struct log_pos *pos, bool clean)
 		return e;
 	st->applied = st->log->pos;
 	st->started = true;
-	if ((e = index_flush(st)) != OK) /* (1) */
-		return e;
-	if (r.pos.seq >= st->before.seq)
-		return OK;
-	log_error("the log is not whole to its end: changes are lost, and "
-		  "mailboxes get new UIDVALIDITYs",
-	    KV_N("groups", st->before.seq - r.pos.seq));
-	return store_restored(st);
+	if (r.pos.seq < st->before.seq) {
+		log_error("the log is not whole to its end: changes are lost",
+		    KV_N("groups", st->before.seq - r.pos.seq));
+		st->o.restored = true;
+	}
+	return numbers_anew(st);
 }
 
 /* ---- by itself ---- */

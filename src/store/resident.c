@@ -567,6 +567,36 @@ account_decode(str row, struct account *a)
 	return OK;
 }
 
+static bool
+each_any(void *ctx, str key, str row)
+{
+	(void)key;
+	(void)row;
+	*(bool *)ctx = true;
+	return false;
+}
+
+/* No row says that the account is there. Is it new, or has the row been
+ * lost? A lost one must not have its numbers given again. */
+static enum err
+account_new(struct store *st, uint64_t id)
+{
+	static const char tables[] = {'M', 'D', 'S'};
+	bool any = false;
+	enum err e = OK;
+
+	for (size_t i = 0; i < sizeof(tables) && e == OK && !any; i++) {
+		struct key k = key_of(tables[i], id);
+
+		if (!st->rebuilding)
+			e = index_scan(st, &k, STR_NONE, each_any, &any);
+	}
+	if (!any)
+		return e;
+	index_damaged(st, "the row of an account is missing");
+	return ERR_CORRUPT;
+}
+
 enum err
 account_get(struct store *st, uint64_t id, struct account **out)
 {
@@ -588,7 +618,7 @@ account_get(struct store *st, uint64_t id, struct account **out)
 		if (e == OK)
 			e = account_decode(buf_str(&row), a);
 		else if (e == ERR_NOTFOUND)
-			e = OK;
+			e = account_new(st, id);
 		if (e == OK)
 			map_put_u64(st->accounts, id, a);
 		else

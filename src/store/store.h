@@ -49,6 +49,10 @@ struct store_opts {
 	bool dedup_across_accounts; /* by compaction alone (R66) */
 	bool no_background; /* tests: no compaction or expiry by itself */
 	bool rebuild;       /* set the index aside, make it from the log */
+	/* A copy was put back whose end may be lost: mailboxes get new
+	 * UIDVALIDITYs. It has no FORMAT yet, and gets one when this is done,
+	 * so that half a copy is never taken for a store. */
+	bool restored;
 	/* Slow work reports here (rebuild, replay); may be NULL. */
 	void (*progress)(
 	    void *arg, const char *what, uint64_t done, uint64_t all);
@@ -91,8 +95,7 @@ enum err store_compact(struct store *st, bool *more) MUST_CHECK;
 /* Frees expunged messages older than limits.expunged_keep_s that no view
  * sees; one step. */
 enum err store_expire(struct store *st, bool *more) MUST_CHECK;
-/* After a restore from a backup whose log is not whole to the end: gives
- * mailboxes new UIDVALIDITYs. */
+/* What opts.restored does, for a store that is open. */
 enum err store_restored(struct store *st) MUST_CHECK;
 
 /* ---- accounts ---- */

@@ -54,8 +54,8 @@ struct log_pos {
 	uint64_t seg;
 	uint64_t off;
 	uint64_t seq; /* of the group that will stand there */
-	uint64_t
-	    last; /* offset of the group before, in this segment; 0: none */
+	/* Offset of the group before, in this segment; 0: there is none. */
+	uint64_t last;
 };
 
 #define SEGMENT_HEAD 64 /* bytes before the first group */
@@ -156,6 +156,14 @@ enum err index_copy(struct store *st, int fd, struct log_pos *pos) MUST_CHECK;
 void index_size(struct store *st, uint64_t *bytes, uint64_t *rows);
 /* The next start makes the index anew from the log. */
 void index_suspect(struct store *st, const char *why);
+/* Damage was found: as above, and a process that serves ends, so that this
+ * happens soon. A tool goes on with what can be read. */
+void index_damaged(struct store *st, const char *why);
+/* A file beside the index, for the next start. */
+enum err
+index_mark(struct store *st, const char *name, const char *why) MUST_CHECK;
+bool index_marked(struct store *st, const char *name);
+enum err index_unmark(struct store *st, const char *name) MUST_CHECK;
 
 /* ---- the store ---- */
 struct list {
@@ -192,6 +200,7 @@ struct store {
 	atomic_bool dead;       /* a flush failed: nothing more is said OK */
 	atomic_bool full;       /* no room: only what frees some is taken */
 	bool rebuilding;
+	bool index_had;        /* something, when it was opened */
 	struct log_pos before; /* what the index held that was set aside */
 	uint64_t stat_accounts, stat_mailboxes, stat_messages,
 	    stat_entries; /* apply_mu */
