@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 The restante authors
 """POP3: the three states, snapshots, stable UIDLs. R73"""
+import os
 import re
+import signal
+import time
 
-from harness import PASSWORD, message
+from harness import PASSWORD, Server, message
 
 
 def lines(c, cmd):
@@ -141,3 +144,168 @@ def test_utf8(shared_server, user):
         assert c.ask(f"PASS {PASSWORD}").startswith(b"+OK")
         assert c.ask("LANG en").startswith(b"+OK")
         assert c.ask("LANG tlh").startswith(b"-ERR")
+
+
+BEFORE_LOGIN = {  # the first octet of the reply, before and after login
+    "CAPA": "++", "CAPA x": "--", "STAT": "-+", "STAT x": "--", "LIST": "-+", "LIST 1": "-+", "LIST 0": "--",
+    "LIST 3": "--", "LIST 1 2": "--", "LIST x": "--", "UIDL": "-+", "UIDL 2": "-+", "UIDL 3": "--", "RETR 1": "-+",
+    "RETR": "--", "RETR 3": "--", "RETR 01": "-?", "TOP 1 0": "-+", "TOP 1": "--", "TOP 1 x": "--", "TOP 0 1": "--",
+    "TOP 1 0 0": "--", "DELE 1": "-+", "DELE": "--", "DELE 4294967297": "--", "NOOP": "-+", "NOOP x": "--",
+    "RSET": "-+", "LANG": "++", "LANG EN": "++", "LANG *": "++", "LANG tlh": "--", "LANG en de": "--",
+    "UTF8": "+-", "UTF8 x": "--", "USER": "--", "PASS x": "--", "APOP ann 00": "--", "AUTH FROB": "--",
+    "AUTH PLAIN =": "--", "AUTH PLAIN !!!": "--", "LAST": "--", "XYZZY": "--", "": "--", " STAT": "--",
+    "NOOP\x00": "--", "STLS x": "--", "RETR 1\t": "--", "DELE 99999999999999999999": "--", "QUIT": "++"}
+
+
+def test_every_command_in_both_states(shared_server, user):
+    """R11 R19: one reply for each, of its kind; the session goes on."""
+    for i in range(2):
+        shared_server.deliver(message(i), user)
+    for cmd, signs in BEFORE_LOGIN.items():
+        for state in (0, 1):
+            with shared_server.pop3(user if state else None) as c:
+                r = c.ask(cmd)
+                assert signs[state] == "?" or r[:1] == signs[state].encode(), (cmd, state, r)
+                if r[:1] == b"+" and cmd in ("CAPA", "LIST", "UIDL", "RETR 1", "RETR 01", "TOP 1 0", "LANG"):
+                    c.multiline()
+                if cmd == "QUIT":
+                    assert c.at_end()
+                    continue
+                if state:
+                    assert c.ask("NOOP") == b"+OK Nothing done", cmd
+                else:
+                    assert c.ask("LANG en").startswith(b"+OK"), cmd
+
+
+def test_two_delete_the_same(shared_server, user):
+    """Both are told that it is done; what came meanwhile stays."""
+    for i in range(4):
+        shared_server.deliver(message(i), user)
+    with shared_server.pop3(user) as a, shared_server.pop3(user) as b:
+        for c in (a, b):
+            assert c.ask("DELE 1").startswith(b"+OK")
+        assert a.ask("DELE 2").startswith(b"+OK")
+        assert b.ask("DELE 3").startswith(b"+OK")
+        shared_server.deliver(message(5), user)
+        assert a.ask("QUIT").startswith(b"+OK")
+        assert b"Subject: a test 1" in lines(b, "RETR 2")
+        assert b.ask("QUIT").startswith(b"+OK")
+    with shared_server.pop3(user) as c:
+        assert c.ask("STAT").split()[1] == b"2"
+        assert b"Subject: a test 3" in lines(c, "TOP 1 0")
+        assert b"Subject: a test 5" in lines(c, "TOP 2 0")
+
+
+def test_octets_are_octets(shared_server, user):
+    """What LIST and RETR say is what comes, un-stuffed."""
+    bodies = [b"x\r\n", b"", b"x", b".", b".\r\n", b"..\r\n.\r\n", b"\r\n\r\n", b"." * 5000, b".\r\n" * 30000,
+              b"a\0b\r\n", b"a\rb\r\n", b"\xff\r\n"]
+    with shared_server.lmtp() as c:
+        c.lhlo()
+        for b in bodies:
+            for code, text in c.send(b"Subject: x\r\n\r\n" + b, user, bdat=True):
+                assert code == 250, text
+    with shared_server.pop3(user) as c:
+        for n, b in enumerate(bodies, 1):
+            size = int(c.ask(f"LIST {n}").split()[2])
+            assert c.ask(f"RETR {n}") == b"+OK %d octets" % size
+            raw = b""
+            while not raw.endswith(b"\r\n.\r\n"):
+                raw += c.line() + b"\r\n"
+            got = re.sub(rb"(?m)^\.", b"", raw[:-3])
+            assert got.rpartition(b"Subject: x\r\n\r\n")[2] == (b if b.endswith(b"\n") or not b else b + b"\r\n")
+            assert len(got) - size == (0 if b.endswith(b"\n") or not b else 2)
+
+
+def test_bad_commands_end_it(shared_server, user):
+    """R124: bad_commands_max in a row, overlong lines."""
+    with shared_server.pop3(user) as c:
+        for _ in range(19):
+            assert c.ask("XYZZY").startswith(b"-ERR")
+        assert c.ask("NOOP").startswith(b"+OK")
+        for _ in range(20):
+            assert c.ask("XYZZY").startswith(b"-ERR")
+        assert c.line().startswith(b"-ERR") and c.at_end()
+    with shared_server.pop3(user) as c:
+        assert c.ask("NOOP " + "x" * 65000).startswith(b"-ERR")
+        c.write(b"N" * 70000 + b"\r\n")
+        assert c.line().startswith(b"-ERR") and c.at_end()
+
+
+def test_login_delay():
+    """RFC 2449 6.5, with its response code, announced."""
+    with Server(users=("ann", "bob"), settings=["pop3_login_delay=2"]) as s:
+        with s.pop3("ann") as c:
+            assert b"LOGIN-DELAY 2" in lines(c, "CAPA")
+            c.ask("QUIT")
+        with s.pop3() as c:
+            c.ask("USER ann")
+            assert c.ask(f"PASS {PASSWORD}").startswith(b"-ERR [LOGIN-DELAY]")
+            assert c.at_end()
+        with s.pop3("bob") as c:
+            c.ask("QUIT")
+        time.sleep(2.1)
+        with s.pop3("ann") as c:
+            assert c.ask("STAT").startswith(b"+OK")
+
+
+def test_kicked_or_cut_deletes_nothing(shared_server, user):
+    for i in range(2):
+        shared_server.deliver(message(i), user)
+    with shared_server.pop3(user) as c:
+        c.ask("DELE 1")
+        shared_server.cli("kick", user)
+        c.line() if not c.at_end() else None
+    c = shared_server.pop3(user)
+    c.write(b"DELE 1\r\nDELE 2\r\nQUI")
+    c.close()
+    with shared_server.pop3(user) as c:
+        assert c.ask("STAT").split()[1] == b"2"
+        c.write(b"DELE 1\r\nQUIT\r\n")  # said, though nobody waits for the answer
+    for _ in range(100):
+        with shared_server.pop3(user) as c:
+            if c.ask("STAT").split()[1] == b"1":
+                return
+    assert False, "QUIT was not obeyed"
+
+
+def test_update_is_whole():
+    """R73 R91: mail is killed around QUIT: all of them are gone, or none;
+    after +OK all. UIDLs of those that stay are as before."""
+    n = 300
+    with Server(users=("ann",)) as s:
+        outcomes = set()
+        for turn in range(8):
+            with s.pop3("ann") as c:
+                have = int(c.ask("STAT").split()[1])
+            with s.lmtp() as c:
+                c.lhlo()
+                for i in range(have, n):
+                    c.write(b"MAIL FROM:<>\r\nRCPT TO:<ann>\r\nBDAT %d LAST\r\n" % len(message(i)) + message(i))
+                for i in range(have, n):
+                    assert [c.reply()[0] for _ in range(3)] == [250] * 3
+            c = s.pop3("ann")
+            uidl = lines(c, "UIDL")
+            c.write(b"".join(b"DELE %d\r\n" % (i + 1) for i in range(n - 1)))
+            for i in range(n - 1):
+                assert c.line().startswith(b"+OK")
+            pid = s.pids("mail")[0]
+            c.write(b"QUIT\r\n")
+            time.sleep(turn * 0.0004)
+            os.kill(pid, signal.SIGKILL)
+            try:
+                said = c.line().startswith(b"+OK")
+            except (EOFError, OSError):
+                said = False
+            c.close()
+            for _ in range(200):
+                try:
+                    with s.pop3("ann") as c:
+                        left = lines(c, "UIDL")
+                        break
+                except (AssertionError, EOFError, OSError):
+                    time.sleep(0.05)
+            assert len(left) in (1, n) and (not said or len(left) == 1)
+            assert left[-1].split()[1] == uidl[-1].split()[1]
+            outcomes.add(len(left))
+        assert s.cli("check", "--full").stdout.strip().endswith(b"0 faults")
