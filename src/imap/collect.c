@@ -136,8 +136,8 @@ drop_literal(struct collect *k, const struct imap_lit *l)
 	k->spooling = false;
 	if (!l->nonsync)
 		return GATHER_RUN;
-	if (l->n > 2 * limits.message_size_max) {
-		k->refused = REFUSED_LOST;
+	if (l->n > 2 * MAX(limits.message_size_max, limits.literal_max)) {
+		k->lost = true;
 		return GATHER_RUN;
 	}
 	k->left = l->n;
@@ -216,7 +216,7 @@ end_of_line(struct session *s, struct collect *k)
 	case IMAP_LIT_BAD:
 		refuse(k, REFUSED_NUMBER, OK);
 		if (l.nonsync)
-			k->refused = REFUSED_LOST;
+			k->lost = true;
 		return GATHER_RUN;
 	case IMAP_LIT_NONE:
 		break;

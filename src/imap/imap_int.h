@@ -32,8 +32,7 @@ enum refusal {
 	REFUSED_NUMBER,  /* {00}, {99999999999999999999} */
 	REFUSED_NUL,     /* NUL in a literal that is no literal8 */
 	REFUSED_LIT8,    /* a literal8 where none belongs */
-	REFUSED_SPOOL,   /* the message could not be kept: .err */
-	REFUSED_LOST     /* where the next command begins is unknown: BYE */
+	REFUSED_SPOOL    /* the message could not be kept: .err */
 };
 struct collect {
 	struct buf b;
@@ -49,6 +48,7 @@ struct collect {
 	bool spooling, is8;
 	bool ask; /* a message is announced: may it come? */
 	enum refusal refused;
+	bool lost; /* where the next command begins is unknown: BYE */
 	enum err err;
 	str tag; /* of a refused command, on the heap */
 	struct spool **spools;

@@ -248,7 +248,7 @@ static enum next
 refused(struct session *s)
 {
 	struct collect *k = s->coll;
-	bool lost = k->refused == REFUSED_LOST;
+	bool lost = k->lost;
 	struct cmd *x = cmd_new(&s->coll);
 
 	s->x = x;
