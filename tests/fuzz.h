@@ -60,13 +60,18 @@ fuzz_exact(str s)
 	x_free(&p);
 }
 
+/* How often each is changed; less for what is slow. */
+#ifndef FUZZ_AROUND
+#define FUZZ_AROUND 40
+#endif
+
 static void
 fuzz_around(char *p, size_t n)
 {
 	uint64_t r = n + 1;
 
 	fuzz_exact(str_of(p, n));
-	for (size_t i = 0; i < 40 && n > 0; i++) {
+	for (size_t i = 0; i < FUZZ_AROUND && n > 0; i++) {
 		size_t at;
 		char old;
 
