@@ -8,18 +8,7 @@ import time
 
 import pytest
 
-from harness import Imap, Line, Lmtp, PASSWORD
-
-
-def tls_wrap(sock, name="localhost", alpn=None, version=None):
-    ctx = ssl.create_default_context()
-    ctx.check_hostname = False
-    ctx.verify_mode = ssl.CERT_NONE
-    if alpn:
-        ctx.set_alpn_protocols(alpn)
-    if version:
-        ctx.minimum_version = ctx.maximum_version = version
-    return ctx.wrap_socket(sock, server_hostname=name)
+from harness import PASSWORD, Imap, Line, Lmtp, tls_wrap
 
 
 STARTS = {"imap": (b"s1 STARTTLS\r\n", b"s1 OK", b"x2 NOOP\r\n"),
@@ -110,28 +99,6 @@ def test_r25_alpn_and_http(shared_server):
         except ConnectionResetError:
             pass
         assert b"evil-echo" not in rest
-
-
-def test_r26_sni_names(shared_server):
-    """R26: names cost nothing that stays."""
-    import os
-    fronts = shared_server.pids("front")
-    assert fronts
-
-    def rss():
-        total = 0
-        for p in fronts:
-            for line in open(f"/proc/{p}/smaps_rollup"):
-                if line.startswith("Rss:"):
-                    total += int(line.split()[1])
-        return total
-    for i in range(100):
-        tls_wrap(socket.create_connection(("127.0.0.1", shared_server.ports["imaps"]), 10), f"warm{i}.example").close()
-    before = rss()
-    for i in range(300):
-        tls_wrap(socket.create_connection(("127.0.0.1", shared_server.ports["imaps"]), 10), f"name{i}.example").close()
-    assert rss() - before < 20000, (before, rss())
-    assert os.getpid()
 
 
 def test_r27_versions_and_records(shared_server, user):
