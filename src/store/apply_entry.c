@@ -79,6 +79,12 @@ more_put(struct mbox *m, uint32_t uid, const uint16_t *v, size_t n)
 }
 
 void
+mbox_uidl(struct buf *out, uint32_t uidvalidity, uint32_t uid)
+{
+	buf_f(out, "%08x.%08x", uidvalidity, uid);
+}
+
+void
 uidl_put(struct mbox *m, uint32_t uid, str uidl)
 {
 	struct key k = key_mbox('L', m);

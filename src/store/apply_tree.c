@@ -276,12 +276,45 @@ content_kill(struct apply *a, const struct record *r)
 	return OK;
 }
 
+/* POP3 knows messages by their UIDLs for ever: those of INBOX that were made
+ * of the UIDVALIDITY which now ends are kept as if they had been given. */
+static enum err
+keep_uidls(struct mbox *m)
+{
+	struct buf b = {0};
+	enum err e = mbox_pin(m, CONTENT_FULL);
+
+	if (e != OK)
+		return e;
+	pthread_mutex_lock(&m->mu);
+	for (size_t ci = 0; ci < m->nc; ci++) {
+		const struct chunk *c = m->c[ci];
+
+		for (uint32_t i = 0; i < c->u->n; i++) {
+			uint32_t uid = c->u->uid[i];
+
+			if (map_get_u64(m->uidl, uid) != NULL)
+				continue;
+			buf_reset(&b);
+			mbox_uidl(&b, m->uidvalidity, uid);
+			uidl_put(m, uid, buf_str(&b));
+		}
+	}
+	pthread_mutex_unlock(&m->mu);
+	mbox_unpin(m);
+	buf_free(&b);
+	return OK;
+}
+
 static enum err
 content_uids(struct apply *a, const struct record *r, struct account *ac)
 {
 	struct mbox *m;
 	enum err e = apply_mbox(a, r->account, r->mailbox, &m);
 
+	if (e == OK && m->id == INBOX_ID && m->uidvalidity != r->uidvalidity &&
+	    (e = keep_uidls(m)) != OK)
+		mbox_unref(&m);
 	if (e != OK)
 		return e;
 	pthread_mutex_lock(&m->mu);

@@ -187,6 +187,8 @@ void mbox_unref(struct mbox **m);
 struct mbox *mbox_new(struct store *st, uint64_t account, uint32_t id);
 /* Content at least so far; pinned until mbox_unpin. */
 enum err mbox_pin(struct mbox *m, enum content c) MUST_CHECK;
+/* The UIDL of a message that came without one. */
+void mbox_uidl(struct buf *out, uint32_t uidvalidity, uint32_t uid);
 void mbox_unpin(struct mbox *m);
 enum err
 mbox_keywords(struct mbox *m) MUST_CHECK; /* makes them known; mu held */

@@ -552,7 +552,7 @@ view_uidl(struct view *v, const struct entry *e, struct buf *out)
 		buf_str_add(out, str_c(own));
 	pthread_mutex_unlock(&m->mu);
 	if (own == NULL)
-		buf_f(out, "%08x.%08x", v->uidvalidity, e->uid);
+		mbox_uidl(out, v->uidvalidity, e->uid);
 }
 
 /* ---- reading ---- */

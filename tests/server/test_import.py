@@ -155,8 +155,7 @@ def test_stores_of_the_corpus(corpus, tmp_path, store, root, sep):
         shutil.rmtree(s.data)
         s.cli("restore", str(tmp_path / "copy"))
         s.start()
-        if store.startswith("dovecot"):
-            assert pop3_uidls(s) == uidls
+        assert pop3_uidls(s) == uidls
         assert {b: v[1:] for b, v in seen(s).items()} == {b: v[1:] for b, v in got.items()}
 
 

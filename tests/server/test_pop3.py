@@ -3,6 +3,7 @@
 """POP3: the three states, snapshots, stable UIDLs. R73"""
 import os
 import re
+import shutil
 import signal
 import time
 
@@ -55,6 +56,52 @@ def test_uidl_is_stable(shared_server, user):
         assert [x.split()[1] for x in lines(c, "UIDL")] == [first[n] for n in (b"2", b"3", b"5")]
         assert c.ask("UIDL 1").split()[2] == first[b"2"]
         assert c.ask("LIST 1").split()[2] == sizes[b"2"]
+
+
+def test_uidl_for_ever(tmp_path):
+    """R73: over a rebuild of the index, a restored backup (which gives new
+    UIDVALIDITYs), both again, and compaction; and a UIDL never means another
+    message, also when the backup lacked the one that had it."""
+    with Server(users=("ann",)) as s:
+        known = {}  # UIDL -> message
+
+        def look():
+            with s.pop3("ann") as c:
+                uidls = [x.split()[1] for x in lines(c, "UIDL")]
+                assert len(set(uidls)) == len(uidls)
+                for n, u in enumerate(uidls, 1):
+                    m = b"\n".join(lines(c, f"RETR {n}"))
+                    assert known.setdefault(u, m) == m
+            return uidls
+
+        for turn in range(3):
+            for i in range(4):
+                s.deliver(message(10 * turn + i), "ann")
+            with s.pop3("ann") as c:
+                c.ask("DELE 2")
+                c.ask("QUIT")
+            before = look()
+            s.cli("backup", str(tmp_path / f"copy{turn}"))
+            s.deliver(message(10 * turn + 9), "ann")
+            lost = look()[-1]
+            s.stop()
+            shutil.rmtree(s.data)
+            s.cli("restore", str(tmp_path / f"copy{turn}"))
+            s.start()
+            assert look() == before
+            s.deliver(message(10 * turn + 8), "ann")
+            assert lost not in look()
+            with s.imap("ann") as c:
+                c.select()
+                c.ok("COPY 1 INBOX")
+            after = look()
+            assert after[:len(before)] == before
+            s.cli("compact")
+            s.stop()
+            s.cli("rebuild")
+            s.start()
+            assert look() == after
+        assert s.cli("check", "--full").stdout.strip().endswith(b"0 faults")
 
 
 def test_snapshot(shared_server, user):
