@@ -563,9 +563,8 @@ mailbox_rename(struct acct *a, str from, str to)
 
 	if (!may_change(a))
 		return ERR_DENIED;
-	if (str_eq(from, to))
-		return ERR_EXISTS;
-	if (!inbox && str_starts(to, from) && to.p[from.n] == '/')
+	if (!inbox && to.n > from.n && str_starts(to, from) &&
+	    to.p[from.n] == '/')
 		return ERR_CANNOT;
 	if (!inbox && (e = rename_fits(a, from, to)) != OK)
 		return e;

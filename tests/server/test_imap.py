@@ -400,3 +400,51 @@ def test_wrong_then_right_password(shared_server, user):
     with shared_server.imap() as c:
         assert b"[AUTHENTICATIONFAILED]" in c.no(f'LOGIN {user} "nope"')
         c.ok(f'LOGIN {user} "{PASSWORD}"')
+
+
+def test_search_charsets(c):
+    """Strings in the charset that is named, and UTF-8 by whom habit names
+    another one."""
+    c.append("Subject: 日本語 Grüße a+b\r\n\r\n".encode())
+    c.select()
+
+    def found(charset, text):
+        got, end = c.cmd([f"SEARCH CHARSET {charset} SUBJECT ", text])
+        assert end.startswith(b"OK"), end
+        return got == [b"* SEARCH 1"]
+    for charset in ("ISO-2022-JP", "Shift_JIS", "EUC-JP", "UTF-8"):
+        assert found(charset, "日本".encode(charset)), charset
+        assert not found(charset, "日光".encode(charset)), charset
+    assert found("UTF-7", "日本".encode("utf-7"))
+    assert found("ISO-8859-1", "grüß".encode("latin-1"))
+    assert found("ISO-8859-1", "grüß".encode())
+    assert found("US-ASCII", b"a+b") and found("UTF-8", b"A+B")
+    assert c.no("SEARCH CHARSET x-klingon ALL").startswith(b"NO [BADCHARSET (UTF-8")
+
+
+def test_rev1_after_enable_rev2(shared_server, user):
+    """What IMAP4rev2 has dropped is still there for those who ask."""
+    with shared_server.imap(user) as c:
+        c.ok("ENABLE IMAP4rev2")
+        c.append(message(1))
+        c.ok('LSUB "" *')
+        assert b"RECENT" in one(c.ok("STATUS INBOX (RECENT)"), b"STATUS")
+        c.select()
+        c.ok("CHECK")
+        for item in ("RFC822", "RFC822.HEADER", "RFC822.TEXT"):
+            assert item.encode() + b" {" in b"".join(c.ok(f"FETCH 1 {item}"))
+        for key, want in (("NEW", b""), ("RECENT", b" ALL 1"), ("OLD", b"")):
+            assert one(c.ok(f"SEARCH {key}"), b"ESEARCH").endswith(b")" + want)
+        assert not any(b"Recent" in r for r in c.ok("FETCH 1 FLAGS"))
+
+
+def test_binary_of_whole_parts(c):
+    """BINARY of what has no encoding of its own: the octets as they stand."""
+    inner = b"Subject: inner\r\n\r\nbody"
+    data = (b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+            + inner + b"\r\n--b--\r\n")
+    c.append(data)
+    c.select()
+    assert b"BINARY[1] {%d}\r\n" % len(inner) + inner in b"".join(c.ok("FETCH 1 BINARY.PEEK[1]"))
+    assert b"BINARY.SIZE[1] %d" % len(inner) in b"".join(c.ok("FETCH 1 BINARY.SIZE[1]"))
+    assert b"BINARY[] {%d}\r\n" % len(data) + data in b"".join(c.ok("FETCH 1 BINARY.PEEK[]"))

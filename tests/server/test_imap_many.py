@@ -3,6 +3,7 @@
 """Many sessions at one mailbox at random, each keeping the count: what a
 session is told must make sense in order (R119), and in the end all agree.
 The seed is printed; SEED= repeats the choices (not the interleaving)."""
+import collections
 import os
 import random
 import re
@@ -134,3 +135,118 @@ def test_many_sessions(shared_server, user):
         t.join()
     assert not wrong, wrong[:3]
     assert len(final) == SESSIONS and len({tuple(u) for u in final.values()}) == 1
+
+
+class Gone(Exception):
+    """BYE: the mailbox that was selected has been deleted."""
+
+
+class Nomad(Client):
+    """A session whose mailboxes are renamed and deleted by others."""
+    NAMES = ["one", "two", "three/four"]
+
+    def wait(self):
+        try:
+            return super().wait()
+        except AssertionError as e:
+            if "* BYE The selected mailbox" in str(e):
+                raise Gone from e
+            raise
+
+    def step(self):
+        rnd = self.rnd
+        a, b = rnd.choice(self.NAMES), rnd.choice(self.NAMES)
+        op = rnd.choice(["SELECT", "SELECT", "CREATE", "CREATE", "RENAME", "RENAME", "DELETE", "INBOX", "COPY", "MOVE",
+                         "any", "any", "any"])
+        if op == "any":
+            return super().step()
+        if op == "SELECT":
+            return self.select(a)
+        if op in ("COPY", "MOVE"):
+            return self.cmd(f"UID {op} 1:* {a}")
+        return self.cmd({"CREATE": f"CREATE {a}", "DELETE": f"DELETE {a}", "INBOX": f"RENAME INBOX {a}",
+                         "RENAME": f"RENAME {a} {b}"}[op])
+
+
+NOMAD_GOOD = re.compile(
+    rb"t\d+ (OK|NO \[(EXPUNGEISSUED|NONEXISTENT|ALREADYEXISTS|TRYCREATE|CANNOT|HASCHILDREN)\]"
+    rb"|BAD (There are not that many|No mailbox is selected))")
+
+
+def test_r119_names_change(shared_server, user):
+    """Mailboxes are made, renamed and deleted under the sessions that have
+    them selected: the count of each is right, and he whose mailbox goes is
+    told BYE and finds all in order when he comes back."""
+    seed = int(os.environ.get("SEED", random.randrange(10**9)))
+    print("SEED=%d" % seed)
+    end = time.time() + SECONDS
+    wrong, byes = [], []
+
+    def work(k):
+        try:
+            while time.time() < end and not wrong:
+                with shared_server.imap(user) as conn:
+                    try:
+                        c = Nomad(conn, seed + k + 1000 * len(byes))
+                        while time.time() < end and not wrong:
+                            r = c.step()
+                            if not NOMAD_GOOD.match(r):
+                                wrong.append(r)
+                    except Gone:
+                        byes.append(k)
+        except Exception as e:
+            wrong.append(e)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(SESSIONS)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong, wrong[:3]
+    assert byes, "nobody's mailbox was deleted"
+    with shared_server.imap(user) as c:
+        for r in c.ok('LIST "" "*"'):
+            name = r.split(b'"/" ')[1].decode()
+            if b"\\Noselect" in r:
+                continue
+            count = int(re.search(rb"MESSAGES (\d+)", c.ok(f"STATUS {name} (MESSAGES)")[0]).group(1))
+            c.ok(f"EXAMINE {name}")
+            assert len(c.uids()) == count
+
+
+def test_r120_each_change_once(shared_server, user):
+    """What one session does, each that idles hears once, in order, within a
+    second; he himself hears no echo."""
+    watchers = [shared_server.imap(user) for _ in range(4)]
+    with shared_server.imap(user) as c:
+        c.append(b"Subject: x\r\n\r\n")
+        c.select()
+        for w in watchers:
+            w.select()
+            w.write(b"i IDLE\r\n")
+            assert w.line().startswith(b"+")
+            w.sock.settimeout(1)
+        for i in range(20):
+            got = c.ok(f"STORE 1 +FLAGS.SILENT (k{i})")
+            assert not any(b"FETCH" in r for r in got)
+            for w in watchers:
+                while b"FETCH" not in (r := w.response()):
+                    assert b"FLAGS" in r, r  # a new keyword
+                assert re.search(rb"[( ]k%d[ )]" % i, r), r
+        for i in range(10):
+            c.append(b"Subject: y\r\n\r\n")
+            for w in watchers:
+                while b"EXISTS" not in (r := w.response()):
+                    assert b"RECENT" in r, r
+                assert r == b"* %d EXISTS" % (i + 2), r
+        c.ok("STORE 1:* +FLAGS.SILENT (\\Deleted)")
+        c.ok("EXPUNGE")
+        for w in watchers:
+            w.write(b"DONE\r\n")
+            got, end = w.until("i")
+            assert end.startswith(b"OK")
+            kinds = collections.Counter(r.split()[2] for r in got)
+            assert kinds[b"EXPUNGE"] == 11, kinds
+            got, end = w.cmd("NOOP")
+            assert got == [], got
+            w.close()
