@@ -113,22 +113,6 @@ make_dirs(struct cli *c, const char *top, const char *const *names, size_t n)
 	return true;
 }
 
-static bool
-is_empty(const char *dir)
-{
-	DIR *d = opendir(dir);
-	struct dirent *e;
-	size_t n = 0;
-
-	if (d == NULL)
-		return errno == ENOENT;
-	while ((e = readdir(d)) != NULL)
-		n +=
-		    strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-	closedir(d);
-	return n == 0;
-}
-
 /* auth's database: its server, or LMDB's copy, writes into a file of ours. */
 static int
 backup_auth(struct cli *c, const char *to)
@@ -180,7 +164,7 @@ cmd_backup(struct cli *c)
 		return EX_USAGE;
 	if ((code = cli_data(c, false)) != EX_OK)
 		return code;
-	if (!is_empty(c->argv[0]))
+	if (!cli_is_empty(c->argv[0]))
 		return cli_fail(c, EX_CANTCREAT,
 		    "%s is not empty: a backup wants a folder of its own",
 		    c->argv[0]);
@@ -297,7 +281,7 @@ cmd_restore(struct cli *c)
 	if (!complete)
 		return cli_fail(
 		    c, EX_NOINPUT, "%s holds no complete backup", c->argv[0]);
-	if (!is_empty(c->data)) /* (2) */
+	if (!cli_is_empty(c->data)) /* (2) */
 		return cli_fail(c, EX_CANTCREAT,
 		    "%s is not empty: move it away first", c->data);
 	if ((code = cli_data(c, true)) != EX_OK)

@@ -52,11 +52,13 @@ const char *cli_option(struct cli *c, const char *name);
 /* Insists on min..max arguments and no unknown option; false: said. */
 bool cli_args(struct cli *c, int min, int max);
 /* Reads a password: from standard input's first line with from_stdin, else
- * from the terminal, twice, unseen. false: said. Wipe it. */
-bool cli_password(struct cli *c, bool from_stdin, struct buf *out);
+ * from the terminal, twice, unseen. An exit code. Wipe it. */
+int cli_password(struct cli *c, bool from_stdin, struct buf *out);
 
 /* Insists that DATA is there, or makes it. An exit code. */
 int cli_data(const struct cli *c, bool make);
+/* Whether nothing is in the folder, or it is not there. */
+bool cli_is_empty(const char *dir);
 /* Asks auth; prints what it says on standard output when print is set. kept
  * (may be NULL) gets the last line then, the first one otherwise. An exit
  * code. */

@@ -65,6 +65,27 @@ take_batch(void *arg, str line, int fd)
 	os_close(&fd);
 }
 
+/* An empty folder: what is there is nobody's to be mixed with. */
+static int
+open_target(struct cli *c, enum export_kind kind, struct export **ex)
+{
+	const char *path = c->argv[0];
+	enum err e;
+	int dir;
+
+	if (!cli_is_empty(path))
+		return cli_fail(c, EX_CANTCREAT,
+		    "%s is not empty: an export wants a folder of its own",
+		    path);
+	if (os_mkdir(path, 0700) != 0 ||
+	    (dir = os_open(path, O_RDONLY | O_DIRECTORY, 0)) < 0)
+		return cli_fail(c, EX_CANTCREAT, "cannot make %s: %s", path,
+		    strerror(errno));
+	if ((e = export_open(dir, kind, ex)) != OK)
+		return cli_fail(c, EX_CANTCREAT, "%s: %s", path, err_name(e));
+	return EX_OK;
+}
+
 int
 cmd_export(struct cli *c)
 {
@@ -77,7 +98,7 @@ cmd_export(struct cli *c)
 	uint64_t id = 0;
 	str arg[3];
 	enum err e;
-	int dir, code;
+	int code;
 
 	if (!cli_args(c, 1, 1))
 		return EX_USAGE;
@@ -87,28 +108,22 @@ cmd_export(struct cli *c)
 		kind = EXPORT_MBOX;
 	else if (word != NULL && strcmp(word, "maildir") != 0)
 		return cli_fail(c, EX_USAGE, "--kind is maildir or mbox");
-	if ((code = cli_account(c, user, &id, &name)) != EX_OK)
-		return code;
-	if (os_mkdir(c->argv[0], 0700) != 0 ||
-	    (dir = os_open(c->argv[0], O_RDONLY | O_DIRECTORY, 0)) < 0)
-		return cli_fail(c, EX_CANTCREAT, "cannot make %s: %s",
-		    c->argv[0], strerror(errno));
-	if ((e = export_open(dir, kind, &w.ex)) != OK)
-		return cli_fail(c, EX_CANTCREAT,
-		    "%s: %s; it must be an empty folder", c->argv[0],
-		    err_name(e));
-	buf_u64(&number, id);
-	arg[0] = buf_str(&number);
-	arg[1] = buf_str(&name);
-	arg[2] = str_c(box);
-	code = cli_mail(c, "export", arg, 3, -1, take_batch, &w);
-	if (w.code != EX_OK)
-		code = w.code;
-	if ((e = export_close(&w.ex)) != OK && code == EX_OK)
-		code =
-		    cli_fail(c, cli_exit(e), "cannot write: %s", err_name(e));
-	if (code == EX_OK)
-		printf("%llu messages\n", (unsigned long long)w.messages);
+	if ((code = cli_account(c, user, &id, &name)) == EX_OK &&
+	    (code = open_target(c, kind, &w.ex)) == EX_OK) {
+		buf_u64(&number, id);
+		arg[0] = buf_str(&number);
+		arg[1] = buf_str(&name);
+		arg[2] = str_c(box);
+		code = cli_mail(c, "export", arg, 3, -1, take_batch, &w);
+		if (w.code != EX_OK)
+			code = w.code;
+		if ((e = export_close(&w.ex)) != OK && code == EX_OK)
+			code = cli_fail(
+			    c, cli_exit(e), "cannot write: %s", err_name(e));
+		if (code == EX_OK)
+			printf(
+			    "%llu messages\n", (unsigned long long)w.messages);
+	}
 	buf_free(&name);
 	buf_free(&number);
 	return code;

@@ -34,14 +34,16 @@ static const struct cli_command commands[] = {
 	{"kick", "USER", "end the sessions of an account", cmd_kick, NULL},
 	{"deliver", "--user USER [--mailbox NAME]",
 	    "take the message on standard input into a mailbox", cmd_deliver,
-	    "For machines without an MTA. A message that is delivered is on disk.\n"},
+	    "For machines without an MTA. A message that is delivered is on disk. A mailbox\n"
+	    "that is missing is made.\n"},
 	{"import", "PATH --user USER [--kind maildir|mbox|mh|eml] [--mailbox NAME]",
 	    "take in mail of another program", cmd_import,
 	    "Knows Maildir++ (Dovecot, Courier), mbox, MH, and folders of .eml files; keeps\n"
 	    "folders, flags, received dates, subscriptions and, where the account is empty,\n"
 	    "UIDs. Repeated, it adds only what is new.\n"},
 	{"export", "PATH --user USER [--kind maildir|mbox] [--mailbox NAME]",
-	    "write an account's mail as Maildir++ or mbox", cmd_export, NULL},
+	    "write an account's mail as Maildir++ or mbox", cmd_export,
+	    "PATH must not exist or be empty.\n"},
 	{"check", "[--full]", "verify all that is on disk", cmd_check_data,
 	    "--full also reads every record and body of the log.\n"},
 	{"backup", "DIR", "copy a consistent state, while the server runs", cmd_backup, NULL},

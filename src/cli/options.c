@@ -4,6 +4,8 @@
  * What the sub-commands share: options, messages, exit codes, passwords,
  * progress.
  */
+#include <dirent.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,55 +151,51 @@ ask_unseen(const char *prompt, struct buf *out)
 		return false;
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	fprintf(stderr, "%s: ", prompt);
+	/* Before the prompt: what was typed ahead is thrown away. */
 	tcsetattr(0, TCSAFLUSH, &quiet);
+	fprintf(stderr, "%s: ", prompt);
 	ok = read_line(out);
-	tcsetattr(0, TCSAFLUSH, &old);
+	tcsetattr(0, TCSADRAIN, &old);
 	fputc('\n', stderr);
 	return ok;
 }
 
-bool
-cli_password(struct cli *c, bool from_stdin, struct buf *out)
+/* Asked twice, unseen. */
+static int
+ask_twice(struct cli *c, struct buf *out)
 {
 	struct buf again = {0};
-	bool same;
+	bool asked, same;
+
+	(void)buf_room(&again, AUTH_PASSWORD_MAX + 2);
+	asked = ask_unseen("Password", out) && ask_unseen("Again", &again);
+	same = asked && str_eq_secret(buf_str(out), buf_str(&again));
+	if (again.p != NULL)
+		x_wipe(again.p, again.cap);
+	buf_free(&again);
+	if (!asked)
+		return cli_fail(c, EX_NOINPUT, "no password given");
+	return same ? EX_OK : cli_fail(c, EX_DATAERR, "the two differ");
+}
+
+int
+cli_password(struct cli *c, bool from_stdin, struct buf *out)
+{
+	int code;
 
 	/* Room at once, so that no copy is left behind by growing. */
 	(void)buf_room(out, AUTH_PASSWORD_MAX + 2);
-	(void)buf_room(&again, AUTH_PASSWORD_MAX + 2);
-	if (!from_stdin && !isatty(0)) {
-		cli_fail(c, EX_USAGE,
+	if (!from_stdin && !isatty(0))
+		return cli_fail(c, EX_USAGE,
 		    "standard input is no terminal: use --password-stdin");
-		return false;
-	}
-	if (from_stdin) {
-		if (!read_line(out)) {
-			cli_fail(
-			    c, EX_NOINPUT, "no password on standard input");
-			return false;
-		}
-	} else {
-		if (!ask_unseen("Password", out) ||
-		    !ask_unseen("Again", &again)) {
-			cli_fail(c, EX_NOINPUT, "no password given");
-			return false;
-		}
-		same = str_eq_secret(buf_str(out), buf_str(&again));
-		x_wipe(again.p, again.cap);
-		buf_free(&again);
-		if (!same) {
-			cli_fail(c, EX_DATAERR, "the two differ");
-			return false;
-		}
-	}
-	buf_free(&again);
-	if (out->n == 0 || out->n > AUTH_PASSWORD_MAX) {
-		cli_fail(c, EX_DATAERR, "a password has 1 to %d bytes",
+	if (!from_stdin && (code = ask_twice(c, out)) != EX_OK)
+		return code;
+	if (from_stdin && !read_line(out))
+		return cli_fail(c, EX_NOINPUT, "no password on standard input");
+	if (out->n == 0 || out->n > AUTH_PASSWORD_MAX)
+		return cli_fail(c, EX_DATAERR, "a password has 1 to %d bytes",
 		    AUTH_PASSWORD_MAX);
-		return false;
-	}
-	return true;
+	return EX_OK;
 }
 
 /* "3.2 MB/s, 2 min left" after the bar. */
@@ -252,4 +250,20 @@ cli_progress(const char *what, uint64_t done, uint64_t all, uint64_t messages)
 		buf_c(&b, '\n');
 	fwrite(b.p, 1, b.n, stderr);
 	buf_free(&b);
+}
+
+bool
+cli_is_empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	size_t n = 0;
+
+	if (d == NULL)
+		return errno == ENOENT;
+	while ((e = readdir(d)) != NULL)
+		n +=
+		    strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	closedir(d);
+	return n == 0;
 }

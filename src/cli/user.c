@@ -29,11 +29,12 @@ user_password(struct cli *c, const char *verb)
 	bool from_stdin = cli_switch(c, "--password-stdin");
 	struct buf pw = {0};
 	str arg[2];
-	int code = EX_NOINPUT;
+	int code;
 
 	if (!cli_args(c, 1, 1))
 		return EX_USAGE;
-	if (cli_password(c, from_stdin, &pw)) {
+	code = cli_password(c, from_stdin, &pw);
+	if (code == EX_OK) {
 		arg[0] = str_c(c->argv[0]);
 		arg[1] = buf_str(&pw);
 		code = cli_auth(c, verb, arg, 2, -1, false, NULL);

@@ -55,6 +55,26 @@ put(struct ctl *c, struct buf *b, int fd)
 
 /* ---- mailboxes ---- */
 
+/* Why a command on the mailbox of that name failed. */
+static enum err
+say_mailbox(struct ctl *c, enum err e, str name)
+{
+	if (e == OK)
+		return OK;
+	buf_f(c->why, "%smailbox \"", e == ERR_NOTFOUND ? "no " : "");
+	log_escape(c->why, name);
+	buf_s(c->why, "\"");
+	if (e == ERR_EXISTS)
+		buf_s(c->why, " is there already");
+	else if (e == ERR_CANNOT)
+		buf_s(c->why, " cannot be changed so");
+	else if (e == ERR_INVALID)
+		buf_s(c->why, " is no name for one");
+	else if (e != ERR_NOTFOUND)
+		buf_f(c->why, ": %s", err_name(e));
+	return e;
+}
+
 static enum err
 ctl_mailbox_list(struct ctl *c)
 {
@@ -112,7 +132,7 @@ ctl_mailbox_create(struct ctl *c)
 	if ((e = mailbox_name(c->arena, c->arg[2], &name)) == OK &&
 	    (e = mailbox_create(c->acct, name, use, &id)) == OK)
 		e = mailbox_subscribe(c->acct, name, true);
-	return say(c, e, "mailbox");
+	return say_mailbox(c, e, c->arg[2]);
 }
 
 static enum err
@@ -124,7 +144,7 @@ ctl_mailbox_delete(struct ctl *c)
 	if ((e = mailbox_name(c->arena, c->arg[2], &name)) == OK &&
 	    (e = mailbox_delete(c->acct, name)) == OK)
 		e = mailbox_subscribe(c->acct, name, false);
-	return say(c, e, "mailbox");
+	return say_mailbox(c, e, c->arg[2]);
 }
 
 /* The subscriptions of what was renamed go with it: the command line makes
@@ -166,7 +186,7 @@ ctl_mailbox_rename(struct ctl *c)
 	    (e = mailbox_rename(c->acct, from, to)) == OK &&
 	    !str_eq(from, S("INBOX"))) /* which stays */
 		e = move_subscriptions(c, v, n, from, to);
-	return say(c, e, "mailbox");
+	return say_mailbox(c, e, c->arg[e == ERR_EXISTS ? 3 : 2]);
 }
 
 /* ---- mail ---- */

@@ -500,6 +500,7 @@ listen_list(struct supervisor *v, str list, const char *fallback,
 			    "%.*s is no address; one is ADDR:PORT, "
 			    "[ADDR]:PORT, *:PORT or /path",
 			    STR_ARG(one));
+			v->misconfigured = true;
 			return false;
 		}
 		any = false;
@@ -691,7 +692,7 @@ supervisor_prepare(struct supervisor *v, struct buf *why)
 	if (supervisor_certs(v, *v->settings, why) != OK)
 		return EX_CONFIG;
 	if (!listen_all(v, why))
-		return EX_UNAVAILABLE;
+		return v->misconfigured ? EX_CONFIG : EX_UNAVAILABLE;
 	return EX_OK;
 }
 

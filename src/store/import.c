@@ -452,16 +452,34 @@ out:
 
 /* ---- opening ---- */
 
+/* The first line of a message: a field's name and a colon. */
+static bool
+starts_as_field(str s)
+{
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] > ' ' && s.p[n] < 0x7f && s.p[n] != ':')
+		n++;
+	return n > 0 && n < s.n && s.p[n] == ':';
+}
+
 static enum err
 open_file(struct import *im)
 {
-	bool mbox;
-	char p[5];
+	char p[80];
+	ssize_t n = os_pread(im->root, p, sizeof(p), 0);
+	str start = n > 0 ? str_of(p, (size_t)n) : S("");
 
-	mbox = os_pread(im->root, p, 5, 0) == 5 && memcmp(p, "From ", 5) == 0;
 	im->root_is_file = true;
-	if (im->kind == IMPORT_AUTO)
-		im->kind = mbox ? IMPORT_MBOX : IMPORT_EML;
+	while (start.n > 0 && (start.p[0] == '\n' || start.p[0] == '\r'))
+		start = str_from(start, 1);
+	/* Nothing is taken for mail that only happens to be a file; an empty
+	 * one is a mailbox without mail. */
+	if (im->kind == IMPORT_AUTO &&
+	    (n == 0 || str_starts(start, S("From "))))
+		im->kind = IMPORT_MBOX;
+	else if (im->kind == IMPORT_AUTO && starts_as_field(start))
+		im->kind = IMPORT_EML;
 	if (im->kind != IMPORT_MBOX && im->kind != IMPORT_EML)
 		return ERR_NOTFOUND;
 	if (!ARENA_PUSH(im->ar, im->boxes, im->nboxes, im->boxes_cap))
