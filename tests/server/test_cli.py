@@ -69,8 +69,8 @@ WRONG = [
     ("settings --set", USAGE, "no option --set here, or its value is missing"),
     ("settings --set imap", CONFIG, "NAME=VALUE"),
     ("settings --set idle_second=5", CONFIG, 'no setting is called "idle_second"; the nearest is idle_s'),
-    ("settings --set idle_s=abc", CONFIG, 'idle_s cannot be "abc": it is a number from'),
-    ("settings --set message_size_max=0", CONFIG, "it is a number from"),
+    ("settings --set idle_s=abc", CONFIG, 'idle_s cannot be "abc": say a number from'),
+    ("settings --set message_size_max=0", CONFIG, "say a number from"),
     ("settings --config {top}/no", CONFIG, "cannot read {top}/no"),
     ("settings --config {top}/text", CONFIG, "{top}/text, line 1"),
 ]
