@@ -3,6 +3,9 @@
 /*
  * The process front: meets IMAP and POP3 clients until they have logged in,
  * and pumps for those with TLS afterwards. The protocols' words are login's.
+ *
+ * (1) Nobody is greeted before auth has said which mechanisms there are: a
+ *     client that finds a weaker list than yesterday's takes us for another.
  */
 #include "daemon/outer.h"
 #include "login/login.h"
@@ -52,9 +55,14 @@ static bool
 front_message(struct link *l, struct msg *m)
 {
 	struct outer *o = l->arg;
+	bool mechs = l == &o->auth && m->type == MSG_AUTH_MECHS, ok;
 
-	if (l == &o->auth)
-		return login_auth_reply(o->env, m);
+	if (l == &o->auth) {
+		ok = login_auth_reply(o->env, m);
+		if (ok && mechs)
+			outer_open(o); /* (1) */
+		return ok;
+	}
 	/* The session did not begin. Its socket is not ours any more, or is a
 	 * pump's, whose other end mail has closed. */
 	(void)msg_get_u64(m);
@@ -70,6 +78,7 @@ front_main(void *arg)
 	    .services = {{&login_imap, PROTO_IMAP, "imap", NULL},
 		{&login_pop3, PROTO_POP3, "pop3", NULL}},
 	    .nservices = 2,
+	    .shut = true,
 	    .conns = (uint32_t)((all + c->fronts - 1) / c->fronts),
 	    .begin = front_begin,
 	    .configure = front_configure,

@@ -103,8 +103,10 @@ make_contexts(struct outer *o, const struct tls_cert *certs, size_t n, str ca)
 		if (tls_new(&t, &fresh) != OK)
 			return false;
 		net_listen_tls(o->net, v->s, fresh);
+		pthread_mutex_lock(&o->door_lock);
 		tls_unref(&v->tls);
 		v->tls = fresh;
+		pthread_mutex_unlock(&o->door_lock);
 	}
 	return true;
 }
@@ -140,24 +142,52 @@ take_certs(struct outer *o, struct msg *m)
 	return ok;
 }
 
+/* door_lock held. */
+static void
+serve(struct outer *o, const struct outer_held *h)
+{
+	struct outer_service *v = &o->services[h->service];
+
+	net_listen(o->net, h->fd, v->s, h->tls ? v->tls : NULL, o->env);
+}
+
+void
+outer_open(struct outer *o)
+{
+	pthread_mutex_lock(&o->door_lock);
+	for (size_t i = 0; i < o->nheld; i++)
+		serve(o, &o->held[i]);
+	o->nheld = 0;
+	o->shut = false;
+	pthread_mutex_unlock(&o->door_lock);
+}
+
 static bool
 take_listener(struct outer *o, struct msg *m)
 {
 	uint8_t protocol = msg_get_u8(m), tls = msg_get_u8(m);
-	int fd = msg_get_fd(m);
+	struct outer_held h = {.fd = msg_get_fd(m), .tls = tls != 0};
+	bool ok = msg_end(m) && h.fd >= 0;
 
-	for (size_t i = 0; i < o->nservices && msg_end(m) && fd >= 0; i++) {
-		struct outer_service *v = &o->services[i];
-
-		if (v->protocol != protocol || (tls != 0 && v->tls == NULL))
-			continue;
-		net_listen(o->net, fd, v->s, tls != 0 ? v->tls : NULL, o->env);
+	while (ok && h.service < o->nservices &&
+	       (o->services[h.service].protocol != protocol ||
+		   (h.tls && o->services[h.service].tls == NULL)))
+		h.service++;
+	if (!ok || h.service == o->nservices) {
+		log_error("a listener cannot be served",
+		    KV_N("protocol", protocol), KV_N("tls", tls));
+		if (h.fd >= 0)
+			os_close(&h.fd);
 		return true;
 	}
-	log_error("a listener cannot be served", KV_N("protocol", protocol),
-	    KV_N("tls", tls));
-	if (fd >= 0)
-		os_close(&fd);
+	pthread_mutex_lock(&o->door_lock);
+	if (o->shut) {
+		o->held = x_grow(o->held, o->nheld + 1, sizeof(*o->held));
+		o->held[o->nheld++] = h;
+	} else {
+		serve(o, &h);
+	}
+	pthread_mutex_unlock(&o->door_lock);
 	return true;
 }
 
@@ -267,6 +297,7 @@ outer_main(struct outer *o)
 	int code = 1;
 
 	pthread_mutex_init(&o->sign_lock, NULL);
+	pthread_mutex_init(&o->door_lock, NULL);
 	o->keys = chan_new(-1);
 	o->settings = settings_new();
 	set_limits(c->settings);
@@ -294,6 +325,10 @@ out:
 	chan_free(&o->keys);
 	chan_free(&o->up);
 	settings_free(&o->settings);
+	for (size_t i = 0; i < o->nheld; i++)
+		os_close(&o->held[i].fd);
+	x_free(&o->held);
+	pthread_mutex_destroy(&o->door_lock);
 	pthread_mutex_destroy(&o->sign_lock);
 	return code;
 }

@@ -23,7 +23,7 @@ struct outer {
 		const struct service *s;
 		enum protocol protocol;
 		const char *alpn; /* NULL: none */
-		struct tls *tls;  /* as made of the last MSG_CERTS */
+		struct tls *tls;  /* as made of the last MSG_CERTS; door_lock */
 	} services[OUTER_SERVICES];
 	size_t nservices;
 	uint32_t conns; /* slots */
@@ -38,6 +38,16 @@ struct outer {
 	void *env;
 	bool has_tls, client_ca;
 
+	/* Listeners that wait for outer_open. */
+	pthread_mutex_t door_lock;
+	bool shut; /* set before outer_main by who wants it; door_lock */
+	struct outer_held {
+		int fd;
+		size_t service;
+		bool tls;
+	} * held; /* door_lock */
+	size_t nheld;
+
 	/* The signer. */
 	pthread_mutex_t sign_lock;
 	struct chan *keys; /* sign_lock */
@@ -47,5 +57,8 @@ struct outer {
 
 /* Serves until MSG_STOP; an exit code. */
 int outer_main(struct outer *o);
+/* There is all that clients need: listeners are served from now on. Any
+ * thread. */
+void outer_open(struct outer *o);
 
 #endif
