@@ -35,6 +35,7 @@ struct net {
 	struct conn *v[CONNS];
 	size_t n;
 	bool tls;
+	str client;
 };
 
 unsigned fake_steps_max = 1000000;
@@ -200,6 +201,12 @@ void
 fake_tls(struct net *n, bool on)
 {
 	n->tls = on;
+}
+
+void
+fake_client(struct net *n, str name)
+{
+	n->client = name;
 }
 
 void
@@ -500,6 +507,7 @@ conn_tls(const struct conn *c, struct tls_facts *f)
 	if (c->tls) {
 		f->version = S("TLSv1.3");
 		f->cipher = S("TLS_AES_128_GCM_SHA256");
+		f->client_name = c->net->client;
 	}
 }
 

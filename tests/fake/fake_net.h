@@ -19,6 +19,8 @@ fake_open(struct net *n, const struct service *s, void *user, const char *peer);
 struct conn *fake_conn(struct net *n, conn_id id);
 struct conn *fake_last(struct net *n); /* opened last: by net_add */
 void fake_tls(struct net *n, bool on); /* of connections opened later */
+/* With TLS they show a client certificate of that name; empty: none. */
+void fake_client(struct net *n, str name);
 void fake_input(struct conn *c, str bytes);
 void fake_why(struct conn *c, enum why why); /* WHY_TIMER, WHY_STOP */
 void fake_hangup(struct conn *c);

@@ -551,6 +551,47 @@ test_who_may(void **state)
 	assert_false(lmtp_networks_valid(S("example.org")));
 }
 
+/* From elsewhere, with client certificates: nothing without one, whatever
+ * the order of commands. */
+static void
+test_certificates(void **state)
+{
+	struct lmtp_opts o = {
+	    .hostname = S("mail.example"), .tls = true, .client_ca = true};
+	struct world w;
+
+	for (int has = 0; has < 2; has++) {
+		open_world(&w, FAR, false);
+		lmtp_configure(w.env, &o);
+		fake_client(w.net, has ? S("mx.example") : STR_NONE);
+		w.c = fake_open(w.net, &lmtp_service, w.env, FAR);
+		assert_true(str_starts(fake_output(w.c), S("220 ")));
+		fake_input(w.c, S("LHLO x\r\n"));
+		fake_forget(w.c);
+		fake_input(w.c, S("MAIL FROM:<s@x>\r\nRCPT TO:<ann@y>\r\n"
+				  "BDAT 1 LAST\r\nxDATA\r\n"));
+		assert_true(str_eq(fake_output(w.c),
+		    S("530 5.7.0 Send STARTTLS first, with a client "
+		      "certificate\r\n503 5.5.1 Say MAIL FROM first\r\n"
+		      "503 5.5.1 Say MAIL FROM and RCPT TO first\r\n"
+		      "503 5.5.1 Say MAIL FROM and RCPT TO first\r\n")));
+		assert_int_equal(w.nasked, 0);
+		fake_input(w.c, S("STARTTLS\r\n"));
+		assert_true(fake_tls_on(w.c));
+		fake_input(w.c, S("LHLO x\r\n"));
+		fake_forget(w.c);
+		fake_input(w.c, S(ENVELOPE "x\r\n.\r\n"));
+		if (has)
+			assert_true(
+			    str_eq(fake_output(w.c), S(TAKEN DONE_ANN)));
+		else
+			assert_true(
+			    str_starts(fake_output(w.c), S("550 5.7.1 ")));
+		assert_int_equal(w.deliveries, has);
+		close_world(&w);
+	}
+}
+
 /* R20, R21, R22 */
 static void
 test_starttls(void **state)
@@ -645,6 +686,7 @@ main(void)
 	    cmocka_unit_test(test_deaths),
 	    cmocka_unit_test(test_idle),
 	    cmocka_unit_test(test_who_may),
+	    cmocka_unit_test(test_certificates),
 	    cmocka_unit_test(test_starttls),
 	    cmocka_unit_test(test_every_end),
 	};
