@@ -123,10 +123,14 @@ address(const struct attempt *t)
 	return str_of(t->address, t->naddress);
 }
 
+/* The name is told only when it is an account's: a password typed as the
+ * name is in no log (R43). */
 static void
 note(const struct attempt *t, const char *what)
 {
-	log_info(what, KV_S("user", attempt_key(t)),
+	str name = t->x.u.nname > 0 ? acct_name(&t->x.u) : S("unknown");
+
+	log_info(what, KV_S("user", name),
 	    KV_S("address", str_of(t->text, t->ntext)),
 	    KV_C("mech", t->mech[0] != '\0' ? t->mech : "password"),
 	    KV_C("protocol", t->protocol == PROTO_IMAP   ? "imap"
@@ -194,7 +198,7 @@ login_done(struct job *j, void *arg)
 	struct login_job *l = (struct login_job *)j;
 	struct server *s = arg;
 	struct attempt *t = l->t;
-	struct acct now;
+	struct acct now = {0};
 	enum err e;
 
 	t->hashing = false;
@@ -204,6 +208,12 @@ login_done(struct job *j, void *arg)
 	}
 	/* While it was hashed, the account may have been changed. */
 	e = acct_find(s->a, acct_name(&l->u), &now);
+	/* While it waited, others may have used up the number of guesses: many
+	 * at once are no more than as many one after the other (R35). */
+	if (!throttle_pass(s->throttle, address(t), attempt_key(t))) {
+		attempt_wrong(s, t, true);
+		goto out;
+	}
 	if (e != OK || now.id != l->u.id || now.gen != l->u.gen ||
 	    now.disabled) {
 		attempt_refuse(s, t, AUTH_TEMP);
@@ -212,8 +222,8 @@ login_done(struct job *j, void *arg)
 		    s->cache, &now, str_c(t->mech), buf_str(&l->password));
 		attempt_right(s, t, &now, STR_NONE);
 	}
-	x_wipe(&now, sizeof(now));
 out:
+	x_wipe(&now, sizeof(now));
 	wipe_buf(&l->password);
 	x_wipe(&l->u, sizeof(l->u));
 	x_free(&l);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "daemon/daemon_int.h"
+#include "store/store.h"
 
 enum err
 child_box(const struct child *c)
@@ -18,6 +19,7 @@ child_box(const struct child *c)
 	    [PROC_KEYS] = BOX_KEYS,
 	    [PROC_MAIL] = BOX_MAIL,
 	};
+	static const char *const store[] = {STORE_NAMES, NULL};
 	struct os_box_opts o = {.uid = c->uid, .gid = c->gid};
 	struct buf dir = {0};
 	char *path = NULL;
@@ -29,6 +31,12 @@ child_box(const struct child *c)
 		    &dir, "%s%s", c->data, c->kind == PROC_AUTH ? "/auth" : "");
 		path = x_cstr(buf_str(&dir));
 		o.dir = path;
+		/* Under one user only this keeps secrets and keys from mail;
+		 * with users of their own it is the users. */
+		if (c->kind == PROC_MAIL && c->uid == (uid_t)-1) {
+			store_prepare(c->data);
+			o.within = store;
+		}
 	} else {
 		o.chroot_empty = c->uid != (uid_t)-1;
 	}

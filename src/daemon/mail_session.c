@@ -292,6 +292,8 @@ session_job(void *arg)
 		log_error("a session is malformed");
 		if (a.fd >= 0)
 			os_close(&a.fd);
+		if (j->from->bad != NULL)
+			j->from->bad(j->from);
 	}
 	if (e != OK) {
 		msg_new(&no, MSG_SESSION_NO);

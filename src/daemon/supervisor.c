@@ -12,6 +12,8 @@
  * (3) mail that dies twice within a minute by a fault of memory starts by
  *     making its index anew: what it maps may be what kills it.
  * (4) Nothing is said to be ready before every child has said so.
+ * (5) Of root's rights only those stay that starting a child anew and
+ *     reading new certificates need.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -614,6 +616,9 @@ daemon_serve(struct settings **s, const char *data,
 	os_no_core();
 	code = supervisor_prepare(v, &why);
 	if (code == EX_OK && !take_signal_set(v))
+		code = EX_OSERR;
+	/* All is open and bound: (5). */
+	if (code == EX_OK && os_keep_few_rights() != OK)
 		code = EX_OSERR;
 	if (code == EX_OK)
 		code = serve(v);

@@ -73,6 +73,37 @@ drop_capabilities(void)
 	return (int)syscall(SYS_capset, &h, none);
 }
 
+/* DAC_OVERRIDE: a new certificate of another user's is read, sockets in
+ * other users' folders are removed at the end; SETPCAP: a child empties its
+ * bounding set. All are among the first 32. */
+enum {
+	FEW = 1 << CAP_DAC_OVERRIDE | 1 << CAP_KILL | 1 << CAP_SETGID |
+	      1 << CAP_SETUID | 1 << CAP_SETPCAP | 1 << CAP_SYS_CHROOT
+};
+
+enum err
+os_keep_few_rights(void)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2] = {{0}, {0}};
+	uint32_t few = geteuid() == 0 ? (uint32_t)FEW : 0;
+
+	if (syscall(SYS_capget, &h, d) != 0)
+		return err_errno(errno);
+	for (int i = 0; i <= CAP_LAST_CAP; i++)
+		if (i >= 32 || (few & 1u << i) == 0)
+			(void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	/* What is lacking already, in a container say, cannot be had. */
+	few &= d[0].permitted;
+	d[0] = (struct __user_cap_data_struct){few, few, 0};
+	d[1] = (struct __user_cap_data_struct){0};
+	if (syscall(SYS_capset, &h, d) != 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return err_errno(errno);
+	return OK;
+}
+
 /* (3): with_parent is what was in force before. */
 static int
 die_with(pid_t parent, int with_parent)
@@ -120,8 +151,8 @@ os_box_enter(enum os_box box, const struct os_box_opts *o, int *landlock_abi)
 		return OK;
 #ifndef RESTANTE_WIDE_SECCOMP
 	/* After chroot the folder's path means nothing: no rule for it. */
-	if ((e = landlock_enter(
-		 o->chroot_empty ? NULL : o->dir, landlock_abi)) != OK)
+	if ((e = landlock_enter(o->chroot_empty ? NULL : o->dir, o->within,
+		 landlock_abi)) != OK)
 		return e;
 #endif
 	return seccomp_enter(box);

@@ -7,6 +7,10 @@
  * (1) All rights that the kernel's version knows are handled, which means
  *     denied; then the folder's rule gives back what a store needs. What
  *     the kernel does not know is left to seccomp and to the user.
+ * (2) Rules add up on the way from a file to the root, so a folder cannot
+ *     be taken out of another. Where only some of a folder may be touched,
+ *     it gives its names alone, and each of the some its contents; a file
+ *     moved in from elsewhere would gain rights, which the kernel refuses.
  */
 #include "os/box_int.h"
 
@@ -50,6 +54,12 @@ enum fs_right {
 	    RIGHT(FS_MAKE_DIR) | RIGHT(FS_MAKE_REG) | RIGHT(FS_REFER) |    \
 	    RIGHT(FS_TRUNCATE))
 
+#define NAME_RIGHTS                                                          \
+	(RIGHT(FS_READ_DIR) | RIGHT(FS_REMOVE_DIR) | RIGHT(FS_REMOVE_FILE) | \
+	    RIGHT(FS_MAKE_DIR) | RIGHT(FS_MAKE_REG))
+#define FILE_RIGHTS \
+	(RIGHT(FS_WRITE_FILE) | RIGHT(FS_READ_FILE) | RIGHT(FS_TRUNCATE))
+
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
 #define SYS_landlock_add_rule 445
@@ -77,23 +87,49 @@ ruleset_of(int abi, struct ruleset *r)
 	return abi < 6 ? offsetof(struct ruleset, scoped) : sizeof(*r);
 }
 
+/* A file or a folder; a file has no rights of names. */
 static int
-allow_beneath(int rules, const char *dir, uint64_t rights)
+allow_beneath(int rules, int at, const char *path, uint64_t rights)
 {
 	struct path_beneath rule = {.allowed = rights};
-	int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(at, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
 	int r;
 
 	if (fd < 0)
 		return -1;
 	rule.fd = fd;
-	r = (int)syscall(SYS_landlock_add_rule, rules, PATH_BENEATH, &rule, 0);
+	if ((r = fstat(fd, &st)) == 0) {
+		if (!S_ISDIR(st.st_mode))
+			rule.allowed &= FILE_RIGHTS;
+		r = (int)syscall(
+		    SYS_landlock_add_rule, rules, PATH_BENEATH, &rule, 0);
+	}
 	os_close(&fd);
 	return r;
 }
 
+static int
+allow_all(int rules, const char *dir, const char *const *within, uint64_t fs)
+{
+	int at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (at < 0)
+		return -1;
+	r = allow_beneath(rules, at, ".",
+	    (within == NULL ? STORE_RIGHTS : NAME_RIGHTS) & fs); /* (2) */
+	for (; r == 0 && within != NULL && *within != NULL; within++) {
+		r = allow_beneath(rules, at, *within, STORE_RIGHTS & fs);
+		if (r != 0 && errno == ENOENT)
+			r = 0;
+	}
+	os_close(&at);
+	return r;
+}
+
 enum err
-landlock_enter(const char *dir, int *abi)
+landlock_enter(const char *dir, const char *const *within, int *abi)
 {
 	struct ruleset r;
 	size_t size;
@@ -107,7 +143,7 @@ landlock_enter(const char *dir, int *abi)
 	rules = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
 	if (rules < 0)
 		return err_errno(errno);
-	if ((dir != NULL && allow_beneath(rules, dir, STORE_RIGHTS & r.fs)) ||
+	if ((dir != NULL && allow_all(rules, dir, within, r.fs) != 0) ||
 	    syscall(SYS_landlock_restrict_self, rules, 0) != 0) {
 		enum err e = err_errno(errno);
 

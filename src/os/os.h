@@ -140,6 +140,11 @@ void os_title(const char *title); /* name shown by ps */
 void os_notify(const char *state);
 enum err os_fd_limit(uint64_t want, uint64_t *have); /* raises the soft limit */
 void os_no_core(void); /* no dumps, not ptraceable */
+/* What a supervisor of root needs to start children anew, for ever: other
+ * users, an empty root, signals to them, keys and certificates wherever
+ * they lie. All else goes, also from the bounding set, and no_new_privs is
+ * set: nothing is run with more. Not root: everything goes. */
+enum err os_keep_few_rights(void) MUST_CHECK;
 
 /* ---- the box ---- */
 enum os_box {
@@ -151,7 +156,11 @@ enum os_box {
 };
 struct os_box_opts {
 	const char *dir; /* the folder that stays reachable, or NULL */
-	uid_t uid;       /* (uid_t)-1: stay who we are */
+	/* NULL, or folders and files in dir, the last one NULL: only they can
+	 * be read and written; in dir itself names come and go. What is not
+	 * there is passed over. */
+	const char *const *within;
+	uid_t uid; /* (uid_t)-1: stay who we are */
 	gid_t gid;
 	bool chroot_empty; /* as root: into an empty directory */
 };

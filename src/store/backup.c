@@ -34,7 +34,7 @@ give_index(struct store *st, struct log_pos *pos,
     enum err (*each)(void *ctx, const char *name, int fd, uint64_t n),
     void *ctx)
 {
-	int fd = os_tmpfile(st->dir);
+	int fd = store_tmpfile(st);
 	struct stat s;
 	enum err e;
 

@@ -590,6 +590,37 @@ tear_down(struct store *st)
 	x_free(&st);
 }
 
+void
+store_prepare(const char *dir)
+{
+	static const char *const names[] = {"lock", "ballast"};
+	struct store *st = x_alloc(sizeof(*st));
+
+	st->dir = x_cstr(str_c(dir));
+	/* What fails here fails in store_open too, which says so. */
+	if (make_dirs(st) == OK && check_format(st) == OK) {
+		for (size_t i = 0; i < NELEM(names); i++) {
+			char *p = path_of(st, names[i]);
+			int fd = os_open(p, O_RDWR | O_CREAT, 0600);
+
+			os_close(&fd);
+			x_free(&p);
+		}
+	}
+	x_free(&st->dir);
+	x_free(&st);
+}
+
+int
+store_tmpfile(struct store *st)
+{
+	char *p = path_of(st, "index");
+	int fd = os_tmpfile(p);
+
+	x_free(&p);
+	return fd;
+}
+
 enum err
 store_open(const struct store_opts *o, struct store **out)
 {

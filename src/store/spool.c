@@ -61,7 +61,7 @@ to_file(struct spool *sp)
 	size_t n = sp->mem.n;
 	enum err e;
 
-	sp->fd = os_tmpfile(sp->st->dir);
+	sp->fd = store_tmpfile(sp->st);
 	if (sp->fd < 0)
 		return fail(sp, err_errno(errno), "open", errno);
 	sp->n = 0;

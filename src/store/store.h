@@ -61,6 +61,11 @@ struct store_opts {
 /* ERR_BUSY: another process has it open. ERR_CORRUPT: the format is newer
  * than this program, or the log is damaged beyond its tail. */
 enum err store_open(const struct store_opts *o, struct store **st) MUST_CHECK;
+/* Makes what stands in dir itself, so that a box can be closed around it
+ * before store_open: then no more than the contents of STORE_NAMES is read
+ * or written. */
+void store_prepare(const char *dir);
+#define STORE_NAMES "FORMAT", "ballast", "index", "lock", "log"
 void store_close(struct store **st); /* commits the index; waits for all */
 
 struct store_stats {

@@ -5,12 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -252,6 +255,111 @@ test_user(void **state)
 	assert_int_equal(in_box(BOX_NONE, &o, empty), 0);
 }
 
+static int
+put(const char *name, const char *text)
+{
+	int fd = open(in_work(name), O_RDWR | O_CREAT | O_TRUNC, 0600);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) > 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok ? 0 : -1;
+}
+
+/* R89: no secret of another process of the same user is read, written, or
+ * brought to where it can be. */
+static int
+look_around(enum os_box box)
+{
+	char from[4096];
+
+	(void)box;
+	if (open(in_work("mine/x"), O_RDWR) < 0 || put("mine/new", "x") != 0)
+		return 1;
+	if (open(in_work("one"), O_RDWR) < 0)
+		return 2;
+	if (open(in_work("theirs/secret"), O_RDONLY) >= 0 ||
+	    open(in_work("theirs/secret"), O_WRONLY) >= 0 ||
+	    open(in_work("other"), O_RDONLY) >= 0)
+		return 3;
+	snprintf(from, sizeof(from), "%s", in_work("theirs/secret"));
+	if (rename(from, in_work("mine/secret")) == 0 ||
+	    link(from, in_work("mine/secret")) == 0)
+		return 4;
+	snprintf(from, sizeof(from), "%s", in_work("theirs"));
+	if (rename(from, in_work("mine/theirs")) == 0)
+		return 5;
+	if (open(in_work("mine"), O_TMPFILE | O_RDWR, 0600) < 0)
+		return 6;
+	return 0;
+}
+
+static void
+test_within(void **state)
+{
+	static const char *const within[] = {"mine", "one", "missing", NULL};
+	struct os_box_opts o = opts_of(BOX_MAIL);
+
+	if (syscall(444, NULL, 0, 1) < 2)
+		skip(); /* a kernel without Landlock */
+	assert_int_equal(os_mkdir(in_work("mine"), 0700), 0);
+	assert_int_equal(os_mkdir(in_work("theirs"), 0700), 0);
+	assert_int_equal(put("mine/x", "x"), 0);
+	assert_int_equal(put("one", "x"), 0);
+	assert_int_equal(put("other", "x"), 0);
+	assert_int_equal(put("theirs/secret", "x"), 0);
+	o.within = within;
+#ifdef RESTANTE_WIDE_SECCOMP
+	(void)look_around;
+#else
+	assert_int_equal(in_box(BOX_MAIL, &o, look_around), 0);
+#endif
+	(void)unlink(in_work("theirs/secret"));
+	(void)unlink(in_work("mine/x"));
+	(void)unlink(in_work("mine/new"));
+}
+
+/* What the supervisor keeps: the children can still be other users, and
+ * empty their bounding set. */
+static int
+few_rights(enum os_box box)
+{
+	struct os_box_opts o = {
+	    .uid = 65534, .gid = 65534, .chroot_empty = true};
+	int abi;
+
+	if (os_keep_few_rights() != OK)
+		return 1;
+	if (prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN, 0, 0, 0) != 0 ||
+	    prctl(PR_CAPBSET_READ, CAP_NET_RAW, 0, 0, 0) != 0 ||
+	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return 2;
+	if (getuid() != 0)
+		return 0;
+	if (prctl(PR_CAPBSET_READ, CAP_KILL, 0, 0, 0) != 1)
+		return 3;
+	if (chown(in_work(""), 1, 1) == 0)
+		return 4;
+	if (os_box_enter(box, &o, &abi) != OK || getuid() != 65534)
+		return 5;
+	return prctl(PR_CAPBSET_READ, CAP_KILL, 0, 0, 0) == 0 ? 0 : 6;
+}
+
+static void
+test_few_rights(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(few_rights(BOX_NONE));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	/* Without root nothing can leave the bounding set; nothing is in the
+	 * others either. */
+	if (getuid() == 0)
+		assert_int_equal(status, 0);
+}
+
 int
 t_box(void)
 {
@@ -260,6 +368,8 @@ t_box(void)
 	    cmocka_unit_test(test_goes_on),
 	    cmocka_unit_test(test_ends),
 	    cmocka_unit_test(test_user),
+	    cmocka_unit_test(test_within),
+	    cmocka_unit_test(test_few_rights),
 	};
 
 	return cmocka_run_group_tests_name("box", tests, NULL, NULL);

@@ -207,6 +207,52 @@ def test_r35_throttle():
             c.close()
 
 
+def test_r35_many_at_once():
+    """R35: guesses that wait for their hash together are counted as if they
+    came one after the other."""
+    with Server(users=("ann",), settings=["auth_failures_per_minute=3", "auth_delay_ms=1",
+                                           "auth_delay_max_ms=1"]) as s:
+        conns = [s.imap() for _ in range(12)]
+        for i, c in enumerate(conns[:-1]):
+            c.write(b'w LOGIN ann "guess%d"\r\n' % i)
+        conns[-1].write(f'w LOGIN ann "{PASSWORD}"\r\n'.encode())
+        answers = [c.until("w")[1] for c in conns]
+        passed = [a for a in answers if a.startswith(b"OK")]
+        # In any order: if the right one was not among the first three.
+        log = s.tail(100000)
+        failed_before = log.split("msg=login ")[0].count("msg=\"login failed\"")
+        assert not passed or failed_before < 3, (answers, log)
+        for c in conns:
+            c.close()
+
+
+def test_r43_nothing_typed_in_the_log():
+    """R43: a password typed as the name, and text of mail, are not logged;
+    a name is when it is an account's."""
+    marks = ["marked-secret-%d" % i for i in range(8)]
+    with Server(users=("ann",), settings=["auth_delay_ms=1", "log_level=debug"]) as s:
+        with s.imap() as c:
+            c.no(f'LOGIN {marks[0]} "{PASSWORD}"')
+            c.no(f'LOGIN ann "{marks[1]}"')
+            c.no("AUTHENTICATE PLAIN " + b64(f"\0{marks[2]}\0{marks[3]}"))
+        with s.imap() as c:
+            scram(c, marks[4], marks[3])
+        with s.pop3() as c:
+            c.ask(f"USER {marks[5]}")
+            c.ask(f"PASS {marks[3]}")
+        with s.imap("ann") as c:
+            c.append(f"Subject: {marks[6]}\r\n\r\n{marks[7]}\r\n".encode())
+            c.select()
+            c.ok(f'SEARCH BODY "{marks[7]}" SUBJECT {marks[6]}')
+            c.no(f'SELECT "{marks[6]}"')
+            c.bad(f"NONSENSE {marks[7]}")
+        s.deliver(f"Subject: {marks[6]}\r\n\r\n{marks[7]}\r\n".encode(), "ann")
+        log = s.log.read_text(errors="replace")
+        for m in marks + [PASSWORD]:
+            assert m not in log and b64(m) not in log, (m, [x for x in log.splitlines() if m in x])
+        assert "user=unknown" in log and re.search(r"login failed.*user=ann\b", log), log
+
+
 @pytest.mark.parametrize("name", [
     "a%s", "a@b@c", "../../etc/passwd", "a/../b", "a*b", "a%00b", "x" * 2000, " user", "user ", "ＵＳＥＲ",
     "Ꭰꭰ", "é", "e\u0301", "a\tb", "a\x7fb", "\u202euser"])
