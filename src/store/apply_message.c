@@ -315,7 +315,7 @@ message_get(
 	if (e == OK && m->buf.n - at != len)
 		e = ERR_CORRUPT;
 	if (e == ERR_CORRUPT)
-		index_suspect(st, "a message's row is malformed");
+		index_damaged(st, "a message's row is malformed");
 	m->summary = str_from(buf_str(&m->buf), at);
 out:
 	buf_free(&more);

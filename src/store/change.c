@@ -333,13 +333,11 @@ store_expunge(
 		return ERR_READONLY;
 	if ((e = view_wake(v)) != OK)
 		return e;
-	if (any && uids == NULL)
+	if (any)
 		all_uids(v, &all);
-	else if (any)
-		ranges_copy(&all, uids);
 	else
 		deleted_uids(v, &all);
-	if (!any && uids != NULL)
+	if (uids != NULL)
 		ranges_intersect(&all, uids);
 	x.uids = &slice;
 	while (e == OK && change_slice(&all, &at, &slice)) {

@@ -139,6 +139,17 @@ mdb_err(int r)
 	return ERR_CORRUPT;
 }
 
+/* A row is not there, or LMDB says that its pages are damaged. */
+static enum err
+read_err(struct store *st, int r)
+{
+	enum err e = mdb_err(r);
+
+	if (e == ERR_CORRUPT)
+		index_damaged(st, mdb_strerror(r));
+	return e;
+}
+
 static enum err
 reader_get(struct index *ix, MDB_txn **t)
 {
@@ -227,7 +238,7 @@ index_get(struct store *st, const struct key *k, struct buf *out)
 		return e;
 	r = mdb_get(t, ix->dbi, &mk, &mv);
 	if (r != 0) {
-		e = mdb_err(r);
+		e = read_err(st, r);
 	} else {
 		e = value_check(
 		    st, key, str_of(mv.mv_data, mv.mv_size), &value);
@@ -279,8 +290,19 @@ index_scan(struct store *st, const struct key *prefix, str from,
 	}
 	reader_put(ix, t);
 	if (r != 0 && r != MDB_NOTFOUND)
-		e = mdb_err(r);
+		e = read_err(st, r);
 	return e;
+}
+
+/* Is a row that stands there found by its key too? A page above it may be
+ * damaged. */
+static bool
+finds(struct index *ix, MDB_txn *t, MDB_val *key, const MDB_val *value)
+{
+	MDB_val v;
+
+	return mdb_get(t, ix->dbi, key, &v) == 0 &&
+	       v.mv_data == value->mv_data && v.mv_size == value->mv_size;
 }
 
 enum err
@@ -305,14 +327,15 @@ index_verify(struct store *st,
 			str value = str_head(v, ok ? v.n - SUM : 0);
 			struct dec d = dec_of(str_from(v, value.n));
 
-			ok = ok && dec_u64(&d) == sum_of(key, value);
+			ok = ok && dec_u64(&d) == sum_of(key, value) &&
+			     finds(ix, t, &mk, &mv);
 			if (!each(ctx, key, value, ok))
 				break;
 		}
 		mdb_cursor_close(c);
 	}
 	reader_put(ix, t);
-	return r == 0 || r == MDB_NOTFOUND ? OK : mdb_err(r);
+	return r == 0 || r == MDB_NOTFOUND ? OK : read_err(st, r);
 }
 
 enum err
@@ -337,7 +360,7 @@ index_floor(struct store *st, const struct key *prefix, str upto,
 	r = mdb_cursor_open(t, ix->dbi, &c);
 	if (r != 0) {
 		reader_put(ix, t);
-		return mdb_err(r);
+		return read_err(st, r);
 	}
 	r = mdb_cursor_get(c, &mk, &mv, MDB_SET_RANGE);
 	if (r == MDB_NOTFOUND)
@@ -346,7 +369,7 @@ index_floor(struct store *st, const struct key *prefix, str upto,
 			       str_of(bound.p, bound.n)))
 		r = mdb_cursor_get(c, &mk, &mv, MDB_PREV);
 	if (r != 0) {
-		e = mdb_err(r);
+		e = read_err(st, r);
 	} else {
 		str k = str_of(mk.mv_data, mk.mv_size);
 		str v = str_of(mv.mv_data, mv.mv_size);

@@ -131,7 +131,7 @@ mbox_get(struct store *st, uint64_t account, uint32_t id, struct mbox **out)
 		m->id = id;
 		m->refs = 1;
 		if ((e = mbox_head_decode(buf_str(&row), m)) != OK) {
-			index_suspect(st, "a mailbox's row is malformed");
+			index_damaged(st, "a mailbox's row is malformed");
 			x_free(&m);
 		} else {
 			pthread_mutex_init(&m->mu, NULL);
@@ -208,7 +208,7 @@ corrupt(struct mbox *m, const char *what)
 {
 	log_error("the index is damaged", KV_C("what", what),
 	    KV_N("account", m->account), KV_N("mailbox", m->id));
-	index_suspect(m->st, what);
+	index_damaged(m->st, what);
 	return ERR_CORRUPT;
 }
 

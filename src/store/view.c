@@ -563,8 +563,19 @@ row_get(struct view *v, const struct entry *e, struct message_row *m)
 	enum err x = e->message == 0
 			 ? ERR_NOTFOUND
 			 : message_get(v->st, v->m->account, e->message, m);
+	size_t ci, i;
+	bool lives;
 
-	return x == ERR_NOTFOUND ? ERR_EXPUNGED : x;
+	if (x != ERR_NOTFOUND)
+		return x;
+	pthread_mutex_lock(&v->m->mu);
+	lives =
+	    e->message != 0 && !v->m->dead && mbox_find(v->m, e->uid, &ci, &i);
+	pthread_mutex_unlock(&v->m->mu);
+	if (!lives)
+		return ERR_EXPUNGED;
+	index_damaged(v->st, "the row of a message is missing");
+	return ERR_CORRUPT;
 }
 
 enum err
@@ -659,7 +670,7 @@ source_of(struct view *v, const struct message_row *m, struct source **src)
 	}
 	if (e != OK) {
 		held_free(h);
-		return e == ERR_NOTFOUND ? ERR_CORRUPT : e;
+		return e;
 	}
 	e = body_source(&header, &body, held_free, h, src);
 	if (e == OK && (*src)->size != m->size) {
@@ -682,8 +693,11 @@ view_source(struct view *v, const struct entry *e, struct source **src)
 			return x;
 		x = source_of(v, &m, src);
 		message_row_free(&m);
-		if (x != ERR_CORRUPT)
+		if (x != ERR_CORRUPT && x != ERR_NOTFOUND)
 			break;
 	}
-	return x;
+	if (x != ERR_NOTFOUND)
+		return x;
+	index_damaged(v->st, "the row of a body is missing");
+	return ERR_CORRUPT;
 }

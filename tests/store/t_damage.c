@@ -60,9 +60,9 @@ look(struct fix *f)
 		view_close(&v);
 		return TOLD;
 	}
-	if (view_exists(v) != MSGS - 5)
+	if (view_exists(v) < MSGS - 5)
 		r = WRONG;
-	for (uint32_t i = 1; r != WRONG && i <= view_exists(v); i++) {
+	for (uint32_t i = 1; r != WRONG && i <= MSGS - 5; i++) {
 		struct source *src = NULL;
 		struct summary s;
 		str want;
@@ -95,6 +95,31 @@ look(struct fix *f)
 	return r;
 }
 
+/* Work on what may be damaged: it succeeds or it does not, and what was
+ * there stays as it was. */
+static void
+work(struct fix *f)
+{
+	struct new_message m = {.message = bodies[3],
+	    .flags.system = FLAG_SEEN,
+	    .internaldate = {1234567890, 60}};
+	struct view *v;
+	struct ranges r = fix_set(MSGS + 1, UINT32_MAX - 1);
+	uint32_t uidvalidity_now, uid, id;
+	enum err e;
+
+	e = store_append(f->a, 1, &m, 1, &uidvalidity_now, &uid);
+	e = mailbox_create(f->a, S("more"), 0, &id);
+	e = mailbox_subscribe(f->a, S("more"), true);
+	e = store_append(f->a, 2, &m, 1, &uidvalidity_now, &uid);
+	if (view_open(f->a, 1, false, 0, &v) == OK) {
+		e = store_expunge(v, &r, true, NULL);
+		view_close(&v);
+	}
+	ranges_free(&r);
+	(void)e;
+}
+
 static int
 child(struct fix *f, bool rebuild, bool check)
 {
@@ -109,9 +134,15 @@ child(struct fix *f, bool rebuild, bool check)
 	r = look(f);
 	if (!check || r == WRONG)
 		return r;
+	if (f->works)
+		work(f);
 	faults = store_check(f->st, true, NULL, NULL);
 	if (r == REFUSED && faults == 0)
 		return UNNOTICED;
+	if (f->works) { /* in order, as at its end */
+		acct_close(&f->a);
+		store_close(&f->st);
+	}
 	return faults > 0 ? REFUSED : r;
 }
 
@@ -128,10 +159,13 @@ try_it(struct fix *f, bool rebuild, bool check)
 		/* cmocka would go on with the next test, in the child. */
 		for (size_t i = 0; i < NELEM(deaths); i++)
 			signal(deaths[i], SIG_DFL);
+		alarm(20);
 		close(2);
 		_exit(child(f, rebuild, check));
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		return WRONG; /* it hung */
 	return WIFEXITED(status) && WEXITSTATUS(status) <= UNNOTICED &&
 		       WEXITSTATUS(status) != 1
 		   ? WEXITSTATUS(status)
@@ -215,9 +249,11 @@ test_index(void **state)
 		copy_to(f, &g);
 		snprintf(path, sizeof(path), "%s/index/data.mdb", g.dir);
 		damage(&r, path);
+		g.works = rnd(&r, 2);
 		x = try_it(&g, false, true);
 		seed_true(&r, x == RIGHT || x == TOLD || x == REFUSED);
 		refused += x != RIGHT;
+		g.works = false;
 		/* A value that was found damaged is mended by the next start;
 		 * when LMDB died of it, the index is set aside. */
 		x = try_it(&g, false, true);

@@ -19,6 +19,7 @@ struct fix {
 	struct acct *a;
 	struct arena *ar;
 	bool died;
+	bool works; /* t_damage: change what is there, too */
 	uint64_t pokes;
 };
 
