@@ -687,8 +687,8 @@ get_pos(struct store *st, struct log_pos *pos, bool *clean)
 
 	*pos = (struct log_pos){0};
 	*clean = false;
-	if (e == OK)
-		e = dec_pos(buf_str(&b), pos, clean);
+	if (e == OK && (e = dec_pos(buf_str(&b), pos, clean)) != OK)
+		index_damaged(st, "the position in the log is malformed");
 	else if (e == ERR_NOTFOUND)
 		e = OK;
 	buf_free(&b);
