@@ -448,3 +448,40 @@ def test_binary_of_whole_parts(c):
     assert b"BINARY[1] {%d}\r\n" % len(inner) + inner in b"".join(c.ok("FETCH 1 BINARY.PEEK[1]"))
     assert b"BINARY.SIZE[1] %d" % len(inner) in b"".join(c.ok("FETCH 1 BINARY.SIZE[1]"))
     assert b"BINARY[] {%d}\r\n" % len(data) + data in b"".join(c.ok("FETCH 1 BINARY.PEEK[]"))
+
+
+def test_ids_stay(c):
+    """RFC 8474, RFC 8514: a copy is the same message, a renamed mailbox the
+    same mailbox; flags and dates go with a copy, SAVEDATE does not."""
+    def facts(n="1"):
+        r = one(c.ok(f"FETCH {n} (EMAILID THREADID INTERNALDATE FLAGS)"), b"FETCH")
+        return [re.search(p, r).group() for p in (rb"EMAILID \(\S+\)", rb"THREADID \S+", rb'INTERNALDATE "[^"]+"')] \
+            + [set(re.search(rb"FLAGS \(([^)]*)\)", r).group(1).split()) - {b"\\Recent"}]
+
+    def box(name):
+        return re.search(rb"MAILBOXID \((\S+)\)", c.ok(f"STATUS {name} (MAILBOXID)")[0]).group(1)
+    c.append(message(1), opts='(\\Flagged kw) " 1-Jan-2020 00:00:00 +0130"')
+    c.append(message(1))
+    c.select()
+    mine = facts()
+    assert mine[2] == b'INTERNALDATE "01-Jan-2020 00:00:00 +0130"' and mine[3] == {b"\\Flagged", b"kw"}
+    assert facts("2")[0] != mine[0], "another message, though the same octets"
+    c.ok("COPY 1 Archive")
+    c.ok("COPY 1 INBOX")
+    assert facts("3") == mine
+    c.ok("MOVE 1 Trash")
+    for name in ("Archive", "Trash"):
+        c.select(name)
+        assert facts() == mine
+        assert c.ok("SEARCH SAVEDON 1-Jan-2020") == [b"* SEARCH"]
+        assert c.ok("SEARCH SAVEDSINCE 1-Jan-2020 ON 1-Jan-2020") == [b"* SEARCH 1"]
+    was = box("Trash")
+    c.ok("RENAME Trash Bin")
+    assert box("Bin") == was and facts() == mine
+    c.ok("CREATE Trash")
+    assert box("Trash") != was
+    inbox = box("INBOX")
+    c.ok("RENAME INBOX Old")
+    assert box("INBOX") == inbox != box("Old")
+    c.select("Old")
+    assert facts("2") == mine
