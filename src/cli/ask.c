@@ -55,7 +55,7 @@ cli_data(const struct cli *c, bool make)
 		    "restante user add NAME makes it",
 		    c->data);
 	if (make && (os_mkdir_above(c->data, 0755) != 0 ||
-			os_mkdir(c->data, 0700) != 0))
+			os_mkdir_durable(c->data, 0700) != 0))
 		return cli_fail(c, EX_CANTCREAT, "cannot make %s: %s", c->data,
 		    strerror(errno));
 	return EX_OK;

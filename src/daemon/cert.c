@@ -147,7 +147,7 @@ cert_ensure(const char *dir, str hostname, struct buf *why)
 	int status = 0;
 	pid_t pid;
 
-	if (os_mkdir(dir, 0700) != 0) {
+	if (os_mkdir_durable(dir, 0700) != 0) {
 		buf_f(why, "cannot make %s: %s", dir, strerror(errno));
 		return err_errno(errno);
 	}

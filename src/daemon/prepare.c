@@ -122,7 +122,7 @@ make_folder(struct supervisor *v, const char *name, mode_t mode,
 	struct stat st;
 	bool ok = false;
 
-	if (os_mkdir(path, mode) != 0 || stat(path, &st) != 0)
+	if (os_mkdir_durable(path, mode) != 0 || stat(path, &st) != 0)
 		buf_f(why, "cannot make %s: %s", path, strerror(errno));
 	else if (uid != (uid_t)-1 && (st.st_uid != uid || st.st_gid != gid) &&
 		 chown(path, uid, gid) != 0)

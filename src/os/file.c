@@ -324,23 +324,6 @@ os_mkdir(const char *path, mode_t mode)
 }
 
 int
-os_mkdir_above(const char *path, mode_t mode)
-{
-	char *copy = x_cstr(str_c(path));
-	int r = 0;
-
-	for (char *p = copy + 1; copy[0] != '\0' && *p != '\0' && r == 0; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		r = os_mkdir(copy, mode);
-		*p = '/';
-	}
-	x_free(&copy);
-	return r;
-}
-
-int
 os_memfd(const char *name)
 {
 	if (fault_here(OS_OPEN) != 0)
@@ -423,9 +406,13 @@ static int
 fsync_parent(const char *path)
 {
 	char dir[4096];
-	size_t n = str_rchr(str_c(path), '/');
+	str s = str_c(path);
+	size_t n;
 
-	if (path[n] == '\0')
+	while (s.n > 1 && s.p[s.n - 1] == '/')
+		s.n--;
+	n = str_rchr(s, '/');
+	if (n == s.n)
 		return os_fsync_dir(".");
 	if (n == 0)
 		return os_fsync_dir("/");
@@ -436,6 +423,33 @@ fsync_parent(const char *path)
 	memcpy(dir, path, n);
 	dir[n] = '\0';
 	return os_fsync_dir(dir);
+}
+
+int
+os_mkdir_durable(const char *path, mode_t mode)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		return os_mkdir(path, mode);
+	return os_mkdir(path, mode) == 0 ? fsync_parent(path) : -1;
+}
+
+int
+os_mkdir_above(const char *path, mode_t mode)
+{
+	char *copy = x_cstr(str_c(path));
+	int r = 0;
+
+	for (char *p = copy + 1; copy[0] != '\0' && *p != '\0' && r == 0; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		r = os_mkdir_durable(copy, mode);
+		*p = '/';
+	}
+	x_free(&copy);
+	return r;
 }
 
 enum err

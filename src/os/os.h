@@ -74,7 +74,9 @@ int os_rename(const char *from, const char *to);
 int os_unlink(const char *path);
 /* A directory that is there already is success. */
 int os_mkdir(const char *path, mode_t mode);
-/* Makes the folders above path, as mkdir -p does. */
+/* The same; one that was made has its name flushed. */
+int os_mkdir_durable(const char *path, mode_t mode);
+/* Makes the folders above path, as mkdir -p does, in the same way. */
 int os_mkdir_above(const char *path, mode_t mode);
 int os_memfd(const char *name);  /* sealable anonymous file */
 int os_tmpfile(const char *dir); /* unlinked file in dir */
