@@ -101,7 +101,7 @@ make_dirs(struct cli *c, const char *top, const char *const *names, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		char *path = join(top, str_c(names[i]));
-		int r = os_mkdir(path, 0700);
+		int r = os_mkdir_durable(path, 0700);
 
 		if (r != 0)
 			cli_fail(c, EX_CANTCREAT, "cannot make %s: %s", path,
@@ -230,6 +230,27 @@ restore_folder(struct cli *c, const char *from, const char *folder)
 	return code;
 }
 
+/* FORMAT itself is not copied: the store writes it when all is done. */
+static int
+known_format(struct cli *c, const char *from)
+{
+	char *path = join(from, S("FORMAT"));
+	struct buf b = {0};
+	uint64_t v = 0;
+	int code = EX_OK;
+
+	if (os_slurp(path, 100, &b) != OK)
+		code = cli_fail(
+		    c, EX_NOINPUT, "%s holds no complete backup", from);
+	else if (!str_u64(str_trim(buf_str(&b)), &v) || v == 0 ||
+		 v > STORE_FORMAT)
+		code =
+		    cli_fail(c, EX_NOINPUT, "%s is of a newer version", from);
+	buf_free(&b);
+	x_free(&path);
+	return code;
+}
+
 static void
 progress(void *arg, const char *what, uint64_t done, uint64_t all)
 {
@@ -269,18 +290,12 @@ open_offline(struct cli *c, bool rebuild, bool restored)
 int
 cmd_restore(struct cli *c)
 {
-	char *mark;
-	bool complete;
-	int code = EX_OK;
+	int code;
 
 	if (!cli_args(c, 1, 1))
 		return EX_USAGE;
-	mark = join(c->argv[0], S("FORMAT"));
-	complete = access(mark, R_OK) == 0;
-	x_free(&mark);
-	if (!complete)
-		return cli_fail(
-		    c, EX_NOINPUT, "%s holds no complete backup", c->argv[0]);
+	if ((code = known_format(c, c->argv[0])) != EX_OK)
+		return code;
 	if (!cli_is_empty(c->data)) /* (2) */
 		return cli_fail(c, EX_CANTCREAT,
 		    "%s is not empty: move it away first", c->data);
@@ -288,7 +303,9 @@ cmd_restore(struct cli *c)
 		return code;
 	if (!make_dirs(c, c->data, folders, NELEM(folders)))
 		return EX_CANTCREAT;
-	for (size_t i = 0; i < NELEM(folders) && code == EX_OK; i++)
+	/* The first is the folder with FORMAT: no server starts on half a
+	 * copy. */
+	for (size_t i = 1; i < NELEM(folders) && code == EX_OK; i++)
 		code = restore_folder(c, c->argv[0], folders[i]);
 	if (code == EX_OK)
 		code = sync_dirs(c, c->data, folders, NELEM(folders));

@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "store/store_int.h"
@@ -118,10 +119,14 @@ store_backup_files(struct store *st,
 
 /* ---- into a directory ---- */
 
+/* FORMAT says that a copy is whole; so it has another name until the end. */
+#define FORMAT_PART "FORMAT.part"
+
 enum err
 store_backup_copy(int dirfd, const char *name, int from, uint64_t n)
 {
-	int fd = os_openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	const char *as = strcmp(name, "FORMAT") == 0 ? FORMAT_PART : name;
+	int fd = os_openat(dirfd, as, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	char *p = x_try(CHUNK);
 	enum err e = OK;
 	uint64_t at = 0;
@@ -185,8 +190,11 @@ store_backup_end(int dirfd)
 	enum err e;
 
 	if ((e = sync_dir(dirfd, "log")) != OK ||
-	    (e = sync_dir(dirfd, "index")) != OK)
+	    (e = sync_dir(dirfd, "index")) != OK ||
+	    (e = sync_dir(dirfd, ".")) != OK)
 		return e;
+	if (renameat(dirfd, FORMAT_PART, dirfd, "FORMAT") != 0)
+		return err_errno(errno);
 	return sync_dir(dirfd, ".");
 }
 
