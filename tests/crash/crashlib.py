@@ -59,18 +59,21 @@ class Recording:
             assert r.returncode == 0, (self.name, r.returncode, r.stdout[-2000:], r.stderr[-2000:])
         return r
 
-    def replay(self, program, checker=(), states=300, seed=SEED, keep=True, **options):
+    def replay(self, program, checker=(), states=300, keep=True, **options):
         """Returns (states, bad, all the output)."""
-        args = program + [str(self.log), "--states", str(states), "--seed", str(seed)]
+        args = program + [str(self.log), "--states", str(states), "--seed", str(SEED)]
         for k, v in options.items():
             args += ["--" + k, str(v)]
         if keep:
+            shutil.rmtree(KEEP / self.name, ignore_errors=True)
+            KEEP.mkdir(parents=True, exist_ok=True)
             args += ["--keep", str(KEEP / self.name)]
         args += list(checker)
         r = subprocess.run(args, text=True, timeout=600, capture_output=True)
         m = re.search(r"^states (\d+) bad (\d+)", r.stdout, re.M)
         assert m is not None, (self.name, r.returncode, r.stdout[-2000:], r.stderr[-2000:])
         if keep and int(m.group(2)) > 0:
-            (KEEP / self.name).mkdir(parents=True, exist_ok=True)
-            subprocess.run(["cp", "--sparse=always", str(self.log), str(KEEP / self.name)])
+            for p in (self.log, self.top / "facts"):
+                if p.exists():
+                    subprocess.run(["cp", "--sparse=always", str(p), str(KEEP / self.name)])
         return int(m.group(1)), int(m.group(2)), r.stdout + r.stderr

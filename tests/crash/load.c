@@ -417,8 +417,6 @@ verify(void *arg, const char *dir, const char *acked)
 	return 0;
 }
 
-/* ---- the command line ---- */
-
 static bool
 path_set(str name)
 {
@@ -430,6 +428,30 @@ path_set(str name)
 	fprintf(stderr, "no path %.*s\n", STR_ARG(name));
 	return false;
 }
+
+/* Only what a start does: for crashes in the middle of that. tell: also
+ * tells the state, as facts of step 0. */
+static int
+recover(const char *name, const char *dir, bool tell)
+{
+	char real[4096];
+
+	if (!path_set(str_c(name)) || realpath(dir, real) == NULL)
+		return 2;
+	os_random_fix(13);
+	clock_step(path->steps + 5);
+	load_ok(load->open(real, path), "open");
+	if (tell) {
+		printf("%s\n", name);
+		fflush(stdout);
+		facts_fd = STDOUT_FILENO;
+		facts_write(0, 0);
+	}
+	load->close();
+	return 0;
+}
+
+/* ---- the command line ---- */
 
 static bool
 facts_read(const char *file, struct buf *facts)
@@ -471,6 +493,10 @@ load_main(int argc, char **argv, const struct load *l)
 	}
 	if (strcmp(verb, "run") == 0 && argc == 5)
 		return main_run(argv[2], argv[3], argv[4]);
+	if (strcmp(verb, "recover") == 0 && argc == 4)
+		return recover(argv[2], argv[3], false);
+	if (strcmp(verb, "tell") == 0 && argc == 4)
+		return recover(argv[2], argv[3], true);
 	if (strcmp(verb, "verify") == 0 && argc == 5 &&
 	    facts_read(argv[4], &facts))
 		return verify(&facts, argv[2], argv[3]);
@@ -479,6 +505,7 @@ load_main(int argc, char **argv, const struct load *l)
 		return replay_main(argc - 3, argv + 3, verify, &facts);
 	fprintf(stderr,
 	    "usage: %s run PATH DIR FACTS | verify DIR ACKED FACTS\n"
+	    "  | recover PATH DIR | tell PATH DIR\n"
 	    "  | replay FACTS LOG [options] | paths\n",
 	    l->name);
 	return 2;

@@ -67,7 +67,7 @@ void load_ok(enum err e, const char *what);
 uint64_t load_number(str facts, const char *key, unsigned nth);
 
 /* run PATH DIR FACTS | verify DIR ACKED FACTS | replay FACTS LOG [options]
- * | paths. The first line of FACTS names the path. */
+ * | recover PATH DIR | tell PATH DIR | paths. The first line of FACTS names the path. */
 int load_main(int argc, char **argv, const struct load *l);
 
 #endif

@@ -31,9 +31,12 @@
 static const char usage[] =
     "usage: LOG [--states N] [--seed S] [--from ACK] [--state K]\n"
     "  [--keep DIR] [--base DIR] [--scratch DIR] [--dump DIR] [--quiet]\n"
+    "  [--acked]\n"
     "--from: only points after this was acknowledged; --state: that state\n"
     "alone; --keep: bad states are put there; --base: what was there\n"
-    "before the log; --dump: with --state, makes it there, unchecked\n";
+    "before the log; --dump: with --state, makes it there, unchecked;\n"
+    "--acked: says what was acknowledged last, and how many changes were\n"
+    "made, no more\n";
 
 struct ack {
 	char text[64];
@@ -46,12 +49,13 @@ struct replay {
 	uint64_t states, seed;
 	long from;
 	int64_t only; /* a state's number, or -1 */
-	bool quiet;
+	bool quiet, acked_only;
 	replay_check *check;
 	void *arg;
 
 	const char *log;
 	uint64_t log_n;
+	uint64_t mutations; /* as the recorder counts them */
 	struct fs *fs;
 	struct ack acks[KINDS];
 	size_t nacks;
@@ -94,6 +98,7 @@ log_map(struct replay *rp)
 		trouble("the log was too small: RECORD_SIZE");
 	rp->log = (const char *)p + RECLOG_HEAD;
 	rp->log_n = l->end;
+	rp->mutations = l->mutations;
 }
 
 /* The record at *at, which moves behind it; NULL at the end. */
@@ -199,6 +204,8 @@ survey(struct replay *rp)
 	while ((r = log_next(rp, &at)) != NULL)
 		if (take(rp, r) && beyond(rp))
 			rp->points++;
+	if (rp->acked_only)
+		return;
 	if (rp->points == 0)
 		trouble("nothing was recorded");
 	rp->nth = 1;
@@ -274,7 +281,8 @@ keep(struct replay *rp, uint64_t number, const char *said)
 	(void)mkdir(rp->keep, 0700);
 	snprintf(dir, sizeof(dir), "%s/state-%llu", rp->keep,
 	    (unsigned long long)number);
-	(void)mkdir(dir, 0700);
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+		trouble("cannot keep the bad state");
 	make(rp, number, dir);
 	snprintf(dir, sizeof(dir), "%s/state-%llu.txt", rp->keep,
 	    (unsigned long long)number);
@@ -324,6 +332,13 @@ try_state(struct replay *rp, uint64_t number, int out)
 		report(rp, number, st, out);
 }
 
+static void
+dump(struct replay *rp)
+{
+	make(rp, (uint64_t)rp->only, rp->dump);
+	printf("acknowledged %s\n", rp->acked);
+}
+
 static bool
 chosen(const struct replay *rp, uint64_t point)
 {
@@ -350,7 +365,7 @@ walk(struct replay *rp, int out)
 			if (point++ != (uint64_t)rp->only / rp->per_point)
 				continue;
 			if (rp->dump != NULL)
-				make(rp, (uint64_t)rp->only, rp->dump);
+				dump(rp);
 			else
 				try_state(rp, (uint64_t)rp->only, out);
 			return;
@@ -401,6 +416,8 @@ options(struct replay *rp, int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--quiet") == 0)
 			rp->quiet = true;
+		else if (strcmp(argv[i], "--acked") == 0)
+			rp->acked_only = true;
 		else if (i + 1 >= argc || !option(rp, argv[i], argv[i + 1]))
 			trouble(usage);
 		else
@@ -447,6 +464,12 @@ replay_main(int argc, char **argv, replay_check *check, void *arg)
 
 	options(&rp, argc, argv);
 	log_map(&rp);
+	if (rp.acked_only) {
+		survey(&rp);
+		printf(
+		    "%s\n%llu\n", rp.acked, (unsigned long long)rp.mutations);
+		return 0;
+	}
 	scratch_make(&rp);
 	for (rp.seen_cap = 1024; rp.seen_cap < rp.states * 8;)
 		rp.seen_cap *= 2;

@@ -20,6 +20,7 @@ static struct store *st;
 static struct acct *open_accounts[ACCOUNTS_MAX];
 static char data[4096];
 static const struct load_path *now;
+static bool index_anew;
 
 struct store *
 store_now(void)
@@ -74,7 +75,8 @@ account_remove(unsigned id)
 enum err
 open_store(const char *dir, const struct load_path *path)
 {
-	struct store_opts o = {.dir = data, .no_background = true};
+	struct store_opts o = {
+	    .dir = data, .no_background = true, .rebuild = index_anew};
 
 	now = path;
 	if (dir != data)
@@ -106,6 +108,14 @@ reopen(void)
 	if (st != NULL)
 		close_store();
 	load_ok(open_store(data, now), "open again");
+}
+
+void
+rebuild(void)
+{
+	index_anew = true;
+	reopen();
+	index_anew = false;
 }
 
 /* ---- text ---- */

@@ -155,7 +155,7 @@ static void
 setup_dead(void)
 {
 	for (unsigned i = 0; i < 12; i++)
-		append_some(1, "INBOX", i * 8, 8, 30000, true);
+		append_some(1, "INBOX", i * 8, 8, 22000, true);
 	expunge_uids(1, "INBOX", 3, 50);
 	expunge_uids(1, "INBOX", 53, 90);
 }
@@ -402,6 +402,23 @@ step_subscribe(unsigned lane, unsigned i)
 	    "subscribe");
 }
 
+/* Who looks first takes \\Recent: a record that nothing waits for. */
+static void
+step_recent(unsigned lane, unsigned i)
+{
+	struct acct *a = account_of(1);
+	struct view *v;
+
+	if (i % 2 == 1) {
+		append_some(1, "INBOX", i, 1, 0, false);
+		return;
+	}
+	load_ok(view_open(a, mailbox_id(a, "INBOX"), false, 0, &v), "view");
+	if (view_recent(v) != 1)
+		load_fail("%u are recent", view_recent(v));
+	view_close(&v);
+}
+
 static void
 step_set_uids(unsigned lane, unsigned i)
 {
@@ -505,6 +522,13 @@ step_recover(unsigned lane, unsigned i)
 }
 
 static void
+step_rebuild(unsigned lane, unsigned i)
+{
+	append_some(1, "INBOX", i, 1, 0, false);
+	rebuild();
+}
+
+static void
 step_restored(unsigned lane, unsigned i)
 {
 	if (i % 2 == 1)
@@ -531,6 +555,7 @@ static const struct load_path paths[] = {
 	{ "delete",           5, WHOLE,       0,    setup_tree,            step_delete },
 	{ "rename",           6, WHOLE,       0,    setup_tree,            step_rename },
 	{ "subscribe",       12, WHOLE,       0,    setup_tree,            step_subscribe },
+	{ "recent",          16, WHOLE,       0,    setup_account,         step_recent },
 	{ "set-uids",         8, WHOLE,       0,    setup_account,         step_set_uids },
 	{ "import",           8, WHOLE,       0,    setup_account,         step_import },
 	{ "account-create",  10, WHOLE,       0,    NULL,                  step_account },
@@ -541,6 +566,7 @@ static const struct load_path paths[] = {
 	{ "index-commit",    16, WHOLE,       0,    setup_account,         step_append },
 	{ "close",            8, WHOLE,       0,    setup_account,         step_close },
 	{ "recover",          8, PER_MESSAGE, 0,    setup_inbox,           step_recover },
+	{ "rebuild",          4, WHOLE,       0,    setup_tree,            step_rebuild },
 	{ "restored",         6, PER_MESSAGE, 0,    setup_inbox,           step_restored },
 	{ "crowd",           16, PER_MESSAGE, 4,    setup_many_accounts,   step_crowd },
 };

@@ -18,6 +18,7 @@ struct store *store_now(void);
 struct acct *account_of(unsigned id);
 void account_remove(unsigned id);
 void reopen(void);
+void rebuild(void); /* closes, and opens with a new index */
 /* Closes, without a lock that a child would inherit. */
 void store_drop(void);
 /* bytes 0: of many sizes. */
