@@ -7,6 +7,8 @@ import itertools
 import os
 import re
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -382,6 +384,16 @@ def test_domains_aliases_details():
                 assert got == tos, who
 
 
+def freeze(pid):
+    """SIGSTOP, until each of its threads has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    end = time.monotonic() + 10
+    while any((t / "stat").read_text().rpartition(")")[2].split()[0] not in "TZ" for t in tasks):
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 def test_mail_dies_with_a_delivery():
     """R71 R72: while the store is stopped nothing is said; when it dies, 451
     for each; the retry is taken, and nothing is lost or half there."""
@@ -394,7 +406,7 @@ def test_mail_dies_with_a_delivery():
                 c.ask("RCPT TO:<bob>")
                 assert c.ask("DATA")[0] == 354
                 pid = s.pids("mail")[0]
-                os.kill(pid, signal.SIGSTOP)
+                freeze(pid)
                 c.write(stuff(message(turn, body=b"z" * 400000)))
                 c.sock.settimeout(0.5)
                 with pytest.raises(TimeoutError):
@@ -423,7 +435,7 @@ def test_auth_dies_with_recipients():
             c.lhlo()
             c.ask("MAIL FROM:<a@b>")
             pid = s.pids("auth")[0]
-            os.kill(pid, signal.SIGSTOP)
+            freeze(pid)
             c.write(b"RCPT TO:<ann>\r\nRCPT TO:<>\r\nRCPT TO:<nobody>\r\nNOOP\r\n")
             c.sock.settimeout(0.5)
             with pytest.raises(TimeoutError):
