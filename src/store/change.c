@@ -203,8 +203,16 @@ enum err
 store_flags(struct view *v, const struct ranges *uids,
     const struct flag_change *in, struct ranges *modified, struct ranges *gone)
 {
-	struct flags_change x = {
-	    .c.plan = plan_flags, .c.author = v, .v = v, .in = in};
+	/* \Deleted is the first half of an EXPUNGE, which frees: on a full
+	 * disk an IMAP client could delete nothing without it (R99). */
+	bool deletes = in->op != FLAGS_DEL &&
+		       (in->flags.system & FLAG_DELETED) != 0 &&
+		       in->flags.nkeywords == 0;
+	struct flags_change x = {.c.plan = plan_flags,
+	    .c.author = v,
+	    .c.frees = deletes,
+	    .v = v,
+	    .in = in};
 	struct ranges slice = {0};
 	uint64_t at = 0;
 	enum err e;
