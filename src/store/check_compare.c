@@ -9,8 +9,9 @@
 #include <stdlib.h>
 
 #define ULL(x) ((unsigned long long)(x))
-#define EACH(type, x, list) \
-	for (type *x = (list).p, *x##_end = x + (list).n; x < x##_end; x++)
+#define EACH(type, x, list)                                                  \
+	for (type *x = (list).p, *x##_end = (list).n > 0 ? x + (list).n : x; \
+	     x < x##_end; x++)
 
 static int
 order(uint64_t a, uint64_t b)

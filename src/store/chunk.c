@@ -109,9 +109,12 @@ fact_encode(const struct facts *f, const struct facts *last, struct buf *out)
 	enc_zig(out, (int64_t)(f->message - last->message));
 	enc_zig(out, (int64_t)(f->message - f->thread));
 	enc_var(out, f->size);
-	enc_zig(out, f->internaldate - last->internaldate);
+	/* As it is read: dates may be any numbers. */
+	enc_zig(out, (int64_t)((uint64_t)f->internaldate -
+			       (uint64_t)last->internaldate));
 	enc_zig(out, f->zone_min);
-	enc_zig(out, f->savedate - last->savedate);
+	enc_zig(
+	    out, (int64_t)((uint64_t)f->savedate - (uint64_t)last->savedate));
 }
 
 static bool
@@ -206,11 +209,12 @@ gone_decode(str row, struct gone_row *r)
 	r->v = x_array((size_t)n, sizeof(*r->v));
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct gone *last = i > 0 ? &r->v[i - 1] : &zero;
-		uint64_t uid = last->uid + dec_var(&d);
+		uint64_t step = dec_var(&d);
+		uint64_t uid = last->uid + step;
 
 		r->v[i].flags = dec_var(&d);
 		if (!fact_decode(&d, &last->f, &r->v[i].f) || uid == 0 ||
-		    uid > UINT32_MAX) {
+		    step > UINT32_MAX || uid > UINT32_MAX) {
 			d.bad = true;
 			break;
 		}

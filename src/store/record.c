@@ -123,9 +123,11 @@ enc_entries(struct buf *b, const struct record *r)
 		enc_zig(b, (int64_t)(e->f.message - message));
 		enc_zig(b, (int64_t)(e->f.message - e->f.thread));
 		enc_var(b, e->f.size);
-		enc_zig(b, e->f.internaldate - date);
+		enc_zig(
+		    b, (int64_t)((uint64_t)e->f.internaldate - (uint64_t)date));
 		enc_zig(b, e->f.zone_min);
-		enc_zig(b, e->f.savedate - saved);
+		enc_zig(
+		    b, (int64_t)((uint64_t)e->f.savedate - (uint64_t)saved));
 		enc_more(b, e->more, e->nmore);
 		enc_str(b, e->uidl);
 		uid = e->uid;
@@ -140,7 +142,8 @@ static void
 dec_entry(struct dec *d, struct arena *a, struct rec_entry *e,
     const struct rec_entry *last, bool first)
 {
-	uint64_t uid = last->uid + dec_var(d);
+	uint64_t step = dec_var(d);
+	uint64_t uid = last->uid + step;
 	uint64_t size;
 	int64_t zone;
 
@@ -156,8 +159,10 @@ dec_entry(struct dec *d, struct arena *a, struct rec_entry *e,
 	    (int64_t)((uint64_t)last->f.savedate + (uint64_t)dec_zig(d));
 	e->more = dec_more(d, a, &e->nmore);
 	e->uidl = dec_str(d);
-	if (uid == 0 || uid > UINT32_MAX || size > UINT32_MAX || zone < -1439 ||
-	    zone > 1439 || (!first && uid == last->uid))
+	/* (3): also where the sum comes round. */
+	if (uid == 0 || step > UINT32_MAX || uid > UINT32_MAX ||
+	    size > UINT32_MAX || zone < -1439 || zone > 1439 ||
+	    (!first && uid == last->uid))
 		d->bad = true;
 	e->uid = (uint32_t)uid;
 	e->f.size = (uint32_t)size;
