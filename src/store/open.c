@@ -358,8 +358,9 @@ numbers_anew(struct store *st)
 		return e;
 	log_warn("mailboxes get new UIDVALIDITYs");
 	if ((e = store_restored(st)) == OK)
-		e = make_format(st);
-	return e == OK ? index_unmark(st, "short") : e;
+		e = index_unmark(st, "short");
+	/* Last: a restore that has its FORMAT changes no number again. */
+	return e == OK ? make_format(st) : e;
 }
 
 static enum err
