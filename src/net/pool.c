@@ -280,11 +280,8 @@ pool_arm(struct net *n, int fd, uint64_t id, uint32_t mask, bool *in)
 static void
 wake_seen(struct net *n)
 {
-	uint64_t count;
 	bool more;
 
-	while (read(n->ev, &count, sizeof(count)) < 0 && errno == EINTR)
-		;
 	/* One wake may stand for several pushes: hand it on. */
 	pthread_mutex_lock(&n->lock);
 	more = (queued(n) && n->nwaiting > 0) || n->quit;
@@ -481,7 +478,9 @@ net_new(const struct net_opts *o)
 {
 	struct net *n = x_alloc(sizeof(*n));
 	bool in = false;
-	struct epoll_event e = {.events = EPOLLIN};
+	/* Each write wakes one thread, and none reads: were it told by level,
+	 * all that wait would wake before the first had read. */
+	struct epoll_event e = {.events = EPOLLIN | EPOLLET};
 
 	n->o = *o;
 	if (n->o.threads_max == 0)
