@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <stdarg.h>
@@ -405,6 +406,8 @@ own_cpu(void)
 static void
 start(void)
 {
+	if (opt.root && kill(opt.root, 0) != 0 && errno == ESRCH)
+		die("there is no process %d", opt.root);
 	cpu0 = opt.root ? proc_cpu(opt.root) : 0;
 	own0 = own_cpu();
 	t0 = now();

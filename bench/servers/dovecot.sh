@@ -142,6 +142,7 @@ CONF
 running() { [ -f "$BENCH_DIR/run/master.pid" ] && kill -0 "$(cat "$BENCH_DIR/run/master.pid")" 2>/dev/null; }
 
 start() {
+	running && return
 	[ -x $dovecot ] || { echo "no Dovecot: script/setup bench" >&2; exit 69; }
 	configure
 	ulimit -n "$(ulimit -Hn)"

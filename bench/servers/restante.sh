@@ -9,6 +9,7 @@ p=$BENCH_PORT
 running() { [ -f "$BENCH_DIR/pid" ] && kill -0 "$(cat "$BENCH_DIR/pid")" 2>/dev/null; }
 
 start() {
+	running && return
 	mkdir -p "$data"
 	chmod 711 "$BENCH_DIR"
 	if [ ! -f "$BENCH_DIR/users" ]; then
