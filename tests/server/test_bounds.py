@@ -4,6 +4,7 @@
 clients that do not read: one below, exactly, one above. What needs another
 address than loopback runs in a network namespace of its own; the full disk
 in a mount namespace."""
+import json
 import os
 import shutil
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import PASSWORD, Server, message, tls_wrap  # noqa: E402
+from harness import BUILD, PASSWORD, Server, message, tls_wrap  # noqa: E402
 
 HERE, NEAR, FAR = "10.9.9.1", "10.9.9.2", "10.9.9.3"
 HERE6, SAME6, OTHER6 = "fd09:0:0:1::1", "fd09:0:0:1::2", "fd09:0:0:2::1"
@@ -137,6 +138,31 @@ def test_r110_stuck_reader(tight, tls):
         time.sleep(0.5)
     assert b"ann" not in tight.cli("who").stdout
     sock.close()
+
+
+def big():
+    return b"Subject: big\r\n\r\n" + (b"z" * 70 + b"\r\n") * 40000
+
+
+@pytest.mark.parametrize("where", ["intake", "mail"])
+def test_r124_no_memory(where):
+    """R124: a large buffer that cannot be had refuses one message for now;
+    the process goes on."""
+    options = json.loads((BUILD / "meson-info" / "intro-buildoptions.json").read_text())
+    if not any(o["name"] == "faults" and o["value"] for o in options):
+        pytest.skip("a build with -Dfaults=true makes memory fail")
+    with Server(users=("ann",), env={"RESTANTE_FAULT": f"memory:1:ENOMEM:sticky:in={where}"}) as s:
+        pids = sorted(s.pids())
+        with s.lmtp() as c:
+            c.lhlo()
+            assert c.send(big(), "ann")[0][0] == 451
+        with s.imap("ann") as c:
+            c.select()
+            end = c.cmd(["APPEND INBOX ", big()])[1]
+            assert end.startswith(b"NO [LIMIT]" if where == "mail" else b"OK"), end
+            assert len(c.uids()) == (0 if where == "mail" else 1)
+            c.ok("NOOP")
+        assert sorted(s.pids()) == pids
 
 
 # ---- in a namespace ----
