@@ -105,6 +105,8 @@ notify_run(struct conn *c)
 		if (c->id == 0) {
 			latency(heard > delivered ? heard - delivered : 0);
 			operations(opt.batch);
+			/* Servers hold back what follows shortly. */
+			usleep(1500000);
 		}
 	}
 	if (c->id == 1)

@@ -6,7 +6,8 @@ Every round starts each server once, on an empty folder, one at a time: what
 the machine does meanwhile meets all of them alike. A cell is the median of the
 rounds and their spread; the ratio is restante's median to the better one of
 the others, above 1 where restante is better. CPU is that of all the server's
-processes together: on a busy machine it is steadier than a rate.
+processes together: on a busy machine it is steadier than a rate. It is
+counted in hundredths of a second; a dash is less than one.
 """
 import argparse
 import os
@@ -38,7 +39,6 @@ class Bench:
         self.seed = 0
         self.env = dict(os.environ, BENCH_DIR=str(top / server), BENCH_USERS=str(USERS),
                         BENCH_PORT=str(o.port + 10 * o.servers.index(server)))
-        self.seed0 = 0
 
     def adapter(self, word):
         r = subprocess.run([HERE / "servers" / f"{self.server}.sh", word], env=self.env,
@@ -64,6 +64,8 @@ class Bench:
 
     def note(self, row, unit, value, less=False, f=None):
         """One value for a row; f, the figures, adds the CPU of an operation."""
+        if self.o.quick:
+            row = row.replace(" of 10k", " of 1k")
         cell = self.rows.setdefault(row, {"unit": unit, "less": less, "own": 0, "of": {}})
         v = cell["of"].setdefault(self.server, {"value": [], "cpu": []})
         v["value"].append(value)
@@ -174,7 +176,7 @@ def copy(b):
 
 
 def select(b):
-    for n, name in ((1000, "1k"), (10000, "10k")) + (() if b.o.quick else ((100000, "100k"),)):
+    for n, name in ((1000, "1k"),) + (() if b.o.quick else ((10000, "10k"), (100000, "100k"))):
         u = n.bit_length()
         b.load("fill", count=n, batch=500, first=u, size=1024)
         b.load("select", first=u)
@@ -205,23 +207,23 @@ def idle(b):
     for tls in (False, True):
         b.adapter("restart")
         b.load("logins", users=USERS, count=USERS)
-        f = b.load("idle", conns=b.n(2000), count=n, users=users, batch=10, tls=tls)
+        f = b.load("idle", conns=b.n(2000), count=n, users=users, batch=20, tls=tls)
         what = "TLS" if tls else "plaintext"
         b.note(f"idle, memory of a connection, {what}", "KiB", f["connection_bytes"] / 1024, less=True)
         b.note(f"opening idle connections, {what}", "op/s", f["open_rate"])
 
 
 def notify(b):
-    b.delay("from the 250 to EXISTS", "notify", conns=2, count=b.n(50, 5))
-    b.delay("from the 250 to EXISTS, burst of 100", "notify", conns=2, count=b.n(10, 3), batch=100)
+    b.delay("from the 250 to EXISTS", "notify", conns=2, count=b.n(20, 3))
+    b.delay("from the 250 to EXISTS, burst of 100", "notify", conns=2, count=b.n(5, 2), batch=100)
 
 
 def disk(b):
     for kind, row in (("text", "list mail of 4 KiB"), ("mixed", "mail with attachments")):
         b.adapter("wipe")
         b.adapter("start")
-        f = b.load("fill", count=b.n(2000), batch=50, kind=kind)
-        b.load("summary", count=b.n(2000))
+        f = b.load("fill", count=2000, batch=100, kind=kind)
+        b.load("summary", count=2000)
         b.adapter("stop")
         used = sum(p.lstat().st_blocks * 512 for p in Path(b.adapter("store")).rglob("*"))
         b.adapter("start")
@@ -260,10 +262,10 @@ def table(o, rows):
                 out.append(f"×{short(r)}")
             else:
                 out.append("")
-        out.append(" / ".join(short(cpu[s]) for s in o.servers if s in cpu) + (" µs" if cpu else ""))
+        out.append(" / ".join(short(cpu[s]) if cpu[s] else "—" for s in o.servers if s in cpu) + (" µs" if cpu else ""))
         if others:
             theirs = [cpu[s] for s in others if s in cpu]
-            out.append(f"{cpu[mine] / min(theirs):.2f}" if mine in cpu and theirs and min(theirs) > 0 else "")
+            out.append(f"{cpu[mine] / min(theirs):.2f}" if cpu.get(mine) and theirs and min(theirs) > 0 else "")
         out.append(f"{c['own']:.0%}" if cpu else "")
         yield "| " + " | ".join(out) + " |"
 
