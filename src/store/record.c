@@ -159,10 +159,9 @@ dec_entry(struct dec *d, struct arena *a, struct rec_entry *e,
 	    (int64_t)((uint64_t)last->f.savedate + (uint64_t)dec_zig(d));
 	e->more = dec_more(d, a, &e->nmore);
 	e->uidl = dec_str(d);
-	/* (3): also where the sum comes round. */
-	if (uid == 0 || step > UINT32_MAX || uid > UINT32_MAX ||
-	    size > UINT32_MAX || zone < -1439 || zone > 1439 ||
-	    (!first && uid == last->uid))
+	/* (3). In any order a difference comes round; else it must not. */
+	if (uid == 0 || uid > UINT32_MAX || size > UINT32_MAX || zone < -1439 ||
+	    zone > 1439 || (!first && (step == 0 || step > UINT32_MAX)))
 		d->bad = true;
 	e->uid = (uint32_t)uid;
 	e->f.size = (uint32_t)size;
