@@ -199,6 +199,9 @@ enum err account_get(struct store *st, uint64_t id,
     struct account **ac) MUST_CHECK; /* made when missing: there is false */
 void account_unref(struct account **ac);
 void account_ref(struct account *ac);
+/* resident.c alone: its row, and its end when nobody has it. */
+void account_encode(const struct account *a, struct buf *b);
+void account_free(struct account *a);
 void resident_flush_begin(struct store *st); /* apply_mu held */
 void resident_flush_end(struct store *st);
 void resident_sweep(struct store *st, bool all); /* drops what is not needed */
