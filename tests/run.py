@@ -11,6 +11,7 @@ output of failures are printed; the last line is the sum.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -139,6 +140,21 @@ def pytest(name, *paths, workers=2, only=None):
         f" {skips} skipped in {time.time() - start:.0f} s")
 
 
+def crash_states(name):
+    """What the crash tests left: the different states of each path."""
+    global passed, failed
+    paths = [line.split()[0] for line in (ROOT / "tests" / "crash" / "PATHS").read_text().splitlines()
+             if line and line[0] not in "#-"]
+    folder = OUT / name / "crash-states"
+    had = {p: int((folder / p).read_text()) if (folder / p).exists() else 0 for p in paths}
+    few = [p for p in paths if had[p] < 200]
+    good = sum(had.values()) >= 10000 and not few
+    passed += good
+    failed += not good
+    say(f"-- crash states: {sum(had.values())} over {len(had)} paths, least {min(had.values())}"
+        + (f"; too few: {' '.join(few)}" if few else ""))
+
+
 def lint():
     global passed, failed
     start = time.time()
@@ -174,7 +190,9 @@ def main(parts):
     if "server" in parts:
         pytest("build-asan", "tests/talk", "tests/server")
     if "release" in parts:
+        shutil.rmtree(OUT / "build" / "crash-states", ignore_errors=True)
         pytest("build", "tests/release", "tests/crash")
+        crash_states("build")
     if "clients" in parts:
         pytest("build", "tests/clients")
     groups = {}

@@ -11,10 +11,11 @@ import subprocess
 
 import pytest
 
-from crashlib import BUILD, ROOT, SEED, Recording, tool
+from crashlib import BUILD, ROOT, SEED, Recording, tell_states, tool
 
 STATES = int(os.environ.get("CRASH_STATES", "450"))
 LEAST = 300  # different ones, on each path
+CHECKED = 3  # of them, also by restante check
 KILLS = int(os.environ.get("CRASH_KILLS", "50"))
 # Those begin with nothing; the others when their setup is done.
 FROM_NOTHING = {"format", "account-create", "certificate"}
@@ -79,8 +80,34 @@ def test_path(program, path):
     with Recording(path) as rec:
         record(rec, program, path)
         states, bad, out = replay(rec, program, path, STATES)
+        tell_states(path, states)
         assert bad == 0, out
         assert states >= LEAST, out
+        if program == "storeload":
+            check_some(rec, program, path, out)
+
+
+def check_some(rec, program, path, out):
+    """Some states, as the program that people have sees them."""
+    points, per = map(int, re.search(r"points (\d+) per point (\d+)", out).groups())
+    rng = random.Random(f"{SEED} {path}")
+    for k in range(CHECKED):
+        state = rec.top / f"checked-{k}"
+        state.mkdir()
+        number = rng.randrange(points * per)
+        args = ["--states", str(STATES), "--seed", str(SEED), "--state", str(number), "--dump", str(state)]
+        if path not in FROM_NOTHING:
+            args += ["--from", "0"]
+        r = subprocess.run([tool(program), "replay", str(rec.top / "facts"), str(rec.log), *args],
+                           capture_output=True, text=True, timeout=60)
+        assert r.returncode == 0, (number, r.stdout, r.stderr)
+        if not (state / "FORMAT").exists():
+            assert path in FROM_NOTHING, number
+            continue
+        r = subprocess.run([str(BUILD / "src" / "cli" / "restante"), "check", "--full", "--data", str(state)],
+                           capture_output=True, text=True, timeout=60)
+        assert r.returncode == 0, (args, r.stdout, r.stderr)
+        assert r.stdout.splitlines()[-1] == "0 faults", (args, r.stdout)
 
 
 @pytest.mark.parametrize("program,path", [
@@ -199,5 +226,6 @@ def test_copies(what):
         states, bad, out = rec.replay([tool("replay")], states=700, checker=[
             "--", "sh", "-c", CHECK_COPY, "sh", "{dir}", "{acked}", program, tool("storeload"),
             str(facts), step])
+        tell_states(what, states)
         assert bad == 0, out
         assert states >= 200, out
