@@ -23,6 +23,7 @@ static struct {
 	_Atomic bool sticky;
 	_Atomic uint64_t seen;
 	_Atomic bool hit;
+	bool told; /* in the log; set before there are threads */
 } fault;
 
 static bool
@@ -76,7 +77,8 @@ os_fault(enum os_call call, size_t *len)
 	n = atomic_fetch_add(&fault.seen, 1) + 1;
 	if (n != at && !(n > at && atomic_load(&fault.sticky)))
 		return 0;
-	atomic_store(&fault.hit, true);
+	if (!atomic_exchange(&fault.hit, true) && fault.told)
+		log_warn("a fault is put in", KV_N("call", n));
 	if (len != NULL) {
 		bool part = call == OS_WRITE && short_by > 0 && short_by < *len;
 
@@ -183,6 +185,7 @@ wish_parse(str s)
 static void
 wish_set(void)
 {
+	fault.told = true;
 	os_fault_set(
 	    wish.mask, wish.n, wish.error, (size_t)wish.short_by, wish.sticky);
 }
