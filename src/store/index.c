@@ -136,7 +136,8 @@ mdb_err(int r)
 		return ERR_FULL;
 	if (r > 0)
 		return err_errno(r);
-	return ERR_CORRUPT;
+	/* A commit failed half way; write_txn ends the store for it. */
+	return r == MDB_PANIC ? ERR_UNAVAILABLE : ERR_CORRUPT;
 }
 
 /* A row is not there, or LMDB says that its pages are damaged. */
@@ -172,7 +173,7 @@ reader_get(struct index *ix, MDB_txn **t)
 	ix->pool_out--;
 	pthread_cond_signal(&ix->pool_cv);
 	pthread_mutex_unlock(&ix->pool_mu);
-	return mdb_err(r) == ERR_CORRUPT ? ERR_CORRUPT : ERR_IO;
+	return r < 0 ? mdb_err(r) : ERR_IO;
 }
 
 static void
@@ -443,6 +444,18 @@ write_rows(struct index *ix, MDB_txn *t)
 	return r;
 }
 
+/* After an error: MDB_PANIC when nothing more can be read or written. */
+static int
+panics(struct index *ix, int r)
+{
+	MDB_txn *t;
+	int again = mdb_txn_begin(ix->env, NULL, 0, &t);
+
+	if (again == 0)
+		mdb_txn_abort(t);
+	return again == MDB_PANIC ? MDB_PANIC : r;
+}
+
 static enum err
 write_txn(struct store *st)
 {
@@ -459,6 +472,7 @@ write_txn(struct store *st)
 	}
 	if (r == 0)
 		return OK;
+	r = panics(ix, r);
 	log_error("the index cannot be written", KV_C("why", mdb_strerror(r)));
 	if (r == MDB_MAP_FULL || r == ENOSPC || r == EDQUOT || r == EFBIG ||
 	    r == ENOMEM)
