@@ -223,6 +223,12 @@ os_fsync(int fd)
 }
 
 int
+os_syncfs(int fd)
+{
+	return fault_here(OS_SYNC) != 0 ? -1 : syncfs(fd);
+}
+
+int
 os_fsync_dir(const char *path)
 {
 	int fd = os_open(path, O_RDONLY | O_DIRECTORY, 0);
@@ -295,9 +301,16 @@ os_allocate(int fd, off_t at, off_t n)
 }
 
 int
+os_renameat(int dirfd, const char *from, const char *to)
+{
+	return fault_here(OS_RENAME) != 0 ? -1
+					  : renameat(dirfd, from, dirfd, to);
+}
+
+int
 os_rename(const char *from, const char *to)
 {
-	return fault_here(OS_RENAME) != 0 ? -1 : rename(from, to);
+	return os_renameat(AT_FDCWD, from, to);
 }
 
 int
@@ -307,20 +320,26 @@ os_unlink(const char *path)
 }
 
 int
-os_mkdir(const char *path, mode_t mode)
+os_mkdirat(int dirfd, const char *path, mode_t mode)
 {
 	struct stat st;
 
 	if (fault_here(OS_MKDIR) != 0)
 		return -1;
-	if (mkdir(path, mode) == 0)
+	if (mkdirat(dirfd, path, mode) == 0)
 		return 0;
-	if (errno == EEXIST && stat(path, &st) == 0) {
+	if (errno == EEXIST && fstatat(dirfd, path, &st, 0) == 0) {
 		if (S_ISDIR(st.st_mode))
 			return 0;
 		errno = EEXIST;
 	}
 	return -1;
+}
+
+int
+os_mkdir(const char *path, mode_t mode)
+{
+	return os_mkdirat(AT_FDCWD, path, mode);
 }
 
 int

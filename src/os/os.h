@@ -68,12 +68,15 @@ ssize_t os_write_all(int fd, const void *p, size_t n);
 int os_fdatasync(int fd);
 int os_fsync(int fd);
 int os_fsync_dir(const char *path);
+int os_syncfs(int fd);
 int os_ftruncate(int fd, off_t n);
 int os_allocate(int fd, off_t at, off_t n); /* zeros ahead, on disk */
 int os_rename(const char *from, const char *to);
+int os_renameat(int dirfd, const char *from, const char *to);
 int os_unlink(const char *path);
 /* A directory that is there already is success. */
 int os_mkdir(const char *path, mode_t mode);
+int os_mkdirat(int dirfd, const char *path, mode_t mode);
 /* The same; one that was made has its name flushed. */
 int os_mkdir_durable(const char *path, mode_t mode);
 /* Makes the folders above path, as mkdir -p does, in the same way. */

@@ -139,7 +139,7 @@ store_backup_copy(int dirfd, const char *name, int from, uint64_t n)
 
 		if (r <= 0)
 			e = r < 0 ? err_errno(errno) : ERR_CORRUPT;
-		else if (os_write_all(fd, p, (size_t)r) < 0)
+		else if (os_write_all(fd, p, (size_t)r) != r)
 			e = err_errno(errno);
 		else
 			at += (uint64_t)r;
@@ -178,8 +178,8 @@ sync_dir(int dirfd, const char *name)
 enum err
 store_backup_begin(int dirfd)
 {
-	if (mkdirat(dirfd, "log", 0700) != 0 ||
-	    mkdirat(dirfd, "index", 0700) != 0)
+	if (os_mkdirat(dirfd, "log", 0700) != 0 ||
+	    os_mkdirat(dirfd, "index", 0700) != 0)
 		return err_errno(errno);
 	return OK;
 }
@@ -193,7 +193,7 @@ store_backup_end(int dirfd)
 	    (e = sync_dir(dirfd, "index")) != OK ||
 	    (e = sync_dir(dirfd, ".")) != OK)
 		return e;
-	if (renameat(dirfd, FORMAT_PART, dirfd, "FORMAT") != 0)
+	if (os_renameat(dirfd, FORMAT_PART, "FORMAT") != 0)
 		return err_errno(errno);
 	return sync_dir(dirfd, ".");
 }

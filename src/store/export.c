@@ -131,7 +131,7 @@ write_file(int dir, const char *name, str text)
 
 	if (fd < 0)
 		return err_errno(errno);
-	if (text.n > 0 && os_write_all(fd, text.p, text.n) < 0)
+	if (text.n > 0 && os_write_all(fd, text.p, text.n) != (ssize_t)text.n)
 		e = err_errno(errno);
 	os_close(&fd);
 	return e;
@@ -140,9 +140,7 @@ write_file(int dir, const char *name, str text)
 static enum err
 make_dir(int dir, const char *name)
 {
-	return mkdirat(dir, name, 0700) == 0 || errno == EEXIST
-		   ? OK
-		   : err_errno(errno);
+	return os_mkdirat(dir, name, 0700) == 0 ? OK : err_errno(errno);
 }
 
 /* (2): true when every CR LF can become LF and back. */
@@ -311,7 +309,8 @@ maildir_message(struct export *ex, const struct import_item *it)
 	if (fd < 0) {
 		e = err_errno(errno);
 	} else {
-		if (os_write_all(fd, ex->text.p, ex->text.n) < 0 ||
+		if (os_write_all(fd, ex->text.p, ex->text.n) !=
+			(ssize_t)ex->text.n ||
 		    futimens(fd, when) != 0)
 			e = err_errno(errno);
 		os_close(&fd);
@@ -452,7 +451,7 @@ mbox_message(struct export *ex, const struct import_item *it)
 	buf_s(&b, "\n");
 	if (!buf_ok(&b) || !buf_ok(&ex->text))
 		e = ERR_NOMEM;
-	else if (os_write_all(ex->box, b.p, b.n) < 0)
+	else if (os_write_all(ex->box, b.p, b.n) != (ssize_t)b.n)
 		e = err_errno(errno);
 	ex->at += b.n;
 	ex->first = false;
@@ -573,7 +572,7 @@ export_close(struct export **p)
 	box_close(ex);
 	if (ex->subs.n > 0)
 		e = write_file(ex->dir, "subscriptions", buf_str(&ex->subs));
-	if (e == OK && syncfs(ex->dir) != 0)
+	if (e == OK && os_syncfs(ex->dir) != 0)
 		e = err_errno(errno);
 	os_close(&ex->dir);
 	buf_free(&ex->uidlist);

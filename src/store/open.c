@@ -89,9 +89,19 @@ make_format(struct store *st)
 	return e;
 }
 
+static bool
+holds_index(struct store *st)
+{
+	char *p = path_of(st, "index/data.mdb");
+	bool yes = access(p, F_OK) == 0;
+
+	x_free(&p);
+	return yes;
+}
+
 /* FORMAT: one line, the version of all that is below. A new store has it
- * before its first segment, a restored one after its last; so a log without
- * it is a part of one. */
+ * before its index and its first segment, a copy and a restored one after its
+ * last; so what has either without it is a part of one. */
 static enum err
 check_format(struct store *st)
 {
@@ -102,9 +112,10 @@ check_format(struct store *st)
 
 	if (e == ERR_NOTFOUND && st->o.restored) {
 		e = OK; /* comes when all is done */
-	} else if (e == ERR_NOTFOUND && holds_segments(st)) {
-		log_error("half a store: FORMAT is missing; a restore was "
-			  "broken off, or files were taken away");
+	} else if (e == ERR_NOTFOUND &&
+		   (holds_segments(st) || holds_index(st))) {
+		log_error("half a store: FORMAT is missing; a restore or a "
+			  "backup was broken off, or files were taken away");
 		e = ERR_CORRUPT;
 	} else if (e == ERR_NOTFOUND) {
 		e = make_format(st);
