@@ -7,6 +7,9 @@
  *
  * (1) The key is made and written in a child of its own, so that no process
  *     that is later forked ever held it.
+ * (2) The new certificate is on the disk, under another name, before the key
+ *     takes its place: a disk that is full leaves the old pair.
+ * (3) Where a new one cannot be made, an old one serves until its end.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -75,24 +78,46 @@ fill(X509 *x, EVP_PKEY *key, const char *host)
 	return ok;
 }
 
-static enum err
-spill_bio(const char *dir, const char *file, BIO *bio, mode_t mode)
+static char *
+path_in(const char *dir, const char *file)
 {
 	struct buf path = {0};
 	char *p;
-	long n = BIO_get_mem_data(bio, &p);
-	char *cpath;
-	enum err e;
 
 	buf_f(&path, "%s/%s", dir, file);
-	cpath = x_cstr(buf_str(&path));
-	e = os_spill(cpath, str_of(p, (size_t)n), mode);
-	x_free(&cpath);
+	p = x_cstr(buf_str(&path));
 	buf_free(&path);
+	return p;
+}
+
+static enum err
+spill_bio(const char *dir, const char *file, BIO *bio, mode_t mode)
+{
+	char *p;
+	long n = BIO_get_mem_data(bio, &p);
+	char *path = path_in(dir, file);
+	enum err e = os_spill(path, str_of(p, (size_t)n), mode);
+
+	x_free(&path);
 	return e;
 }
 
-/* In the child: makes and writes both files, the key first. */
+#define CERT_NEXT "cert.pem.new"
+
+static enum err
+put_in_place(const char *dir)
+{
+	char *from = path_in(dir, CERT_NEXT), *to = path_in(dir, "cert.pem");
+	enum err e = OK;
+
+	if (os_rename(from, to) != 0 || os_fsync_dir(dir) != 0)
+		e = err_errno(errno);
+	x_free(&from);
+	x_free(&to);
+	return e;
+}
+
+/* In the child: makes and writes both files; the certificate comes last. */
 static enum err
 make(const char *dir, const char *host)
 {
@@ -104,8 +129,9 @@ make(const char *dir, const char *host)
 	if (key != NULL && x != NULL && fill(x, key, host) &&
 	    PEM_write_bio_PrivateKey(kb, key, NULL, NULL, 0, NULL, NULL) == 1 &&
 	    PEM_write_bio_X509(cb, x) == 1 &&
+	    (e = spill_bio(dir, CERT_NEXT, cb, 0644)) == OK && /* (2) */
 	    (e = spill_bio(dir, "key.pem", kb, 0600)) == OK)
-		e = spill_bio(dir, "cert.pem", cb, 0644);
+		e = put_in_place(dir);
 	BIO_free(kb);
 	BIO_free(cb);
 	X509_free(x);
@@ -113,20 +139,18 @@ make(const char *dir, const char *host)
 	return e;
 }
 
-/* True when the file holds a certificate that is good for a while. */
+/* True when the file holds a certificate that is good for so many days. */
 static bool
-good(const char *dir)
+good(const char *dir, int days)
 {
-	struct buf path = {0}, pem = {0};
+	struct buf pem = {0};
 	BIO *bio;
 	X509 *x = NULL;
-	char *cpath;
-	time_t soon = (time_t)(os_wall_ms() / 1000) + 86400L * CERT_RENEW_DAYS;
+	char *path = path_in(dir, "cert.pem");
+	time_t soon = (time_t)(os_wall_ms() / 1000) + 86400L * days;
 	bool ok = false;
 
-	buf_f(&path, "%s/cert.pem", dir);
-	cpath = x_cstr(buf_str(&path));
-	if (os_slurp(cpath, 1 << 20, &pem) == OK) {
+	if (os_slurp(path, 1 << 20, &pem) == OK) {
 		bio = BIO_new_mem_buf(pem.p, (int)pem.n);
 		x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
 		BIO_free(bio);
@@ -134,8 +158,7 @@ good(const char *dir)
 		     X509_cmp_time(X509_get0_notAfter(x), &soon) > 0;
 	}
 	X509_free(x);
-	x_free(&cpath);
-	buf_free(&path);
+	x_free(&path);
 	buf_free(&pem);
 	return ok;
 }
@@ -151,7 +174,7 @@ cert_ensure(const char *dir, str hostname, struct buf *why)
 		buf_f(why, "cannot make %s: %s", dir, strerror(errno));
 		return err_errno(errno);
 	}
-	if (good(dir))
+	if (good(dir, CERT_RENEW_DAYS))
 		return OK;
 	/* Names longer than a certificate's CN may be are cut to localhost. */
 	host = x_cstr(
@@ -164,6 +187,11 @@ cert_ensure(const char *dir, str hostname, struct buf *why)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		if (good(dir, 0)) { /* (3) */
+			log_error(
+			    "cannot renew the certificate", KV_C("dir", dir));
+			return OK;
+		}
 		buf_f(why, "cannot make a certificate in %s", dir);
 		return ERR_IO;
 	}
@@ -174,14 +202,9 @@ cert_ensure(const char *dir, str hostname, struct buf *why)
 bool
 cert_due(const char *data)
 {
-	struct buf dir = {0};
-	char *path;
-	bool due;
+	char *dir = path_in(data, "tls");
+	bool due = !good(dir, CERT_RENEW_DAYS);
 
-	buf_f(&dir, "%s/tls", data);
-	path = x_cstr(buf_str(&dir));
-	due = !good(path);
-	x_free(&path);
-	buf_free(&dir);
+	x_free(&dir);
 	return due;
 }

@@ -57,7 +57,8 @@ int keys_main(void *child);
 int mail_main(void *child);
 
 /* The certificate made at first start, DATA/tls/cert.pem and key.pem: made
- * when missing, and anew when it ends within 30 days. */
+ * when missing, and anew when it ends within 30 days; one that cannot be made
+ * anew serves until its end. */
 enum err cert_ensure(const char *dir, str hostname, struct buf *why) MUST_CHECK;
 /* That of DATA is missing, or its end is near. */
 bool cert_due(const char *data);
