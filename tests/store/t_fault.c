@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "store/t_faults.h"
 #include "store/t_store.h"
 
 /* What a path does, after a setup without faults; returns the call's own
@@ -342,27 +343,6 @@ static const struct path paths[] = {
     {"delete", run_delete, deleted, not_deleted},
     {"subscribe", run_subscribe, subscribed, not_subscribed},
     {"tidy", run_tidy, tidied, tidy_any},
-};
-
-static const struct fault {
-	const char *name;
-	unsigned mask;
-	int error;
-	size_t short_by;
-	bool sticky;
-} faults[] = {
-    {"EIO",
-	1 << OS_WRITE | 1 << OS_SYNC | 1 << OS_TRUNCATE | 1 << OS_ALLOCATE |
-	    1 << OS_OPEN | 1 << OS_RENAME,
-	EIO, 0, false},
-    {"EIO for good",
-	1 << OS_WRITE | 1 << OS_SYNC | 1 << OS_TRUNCATE | 1 << OS_ALLOCATE |
-	    1 << OS_OPEN,
-	EIO, 0, true},
-    {"a flush fails", 1 << OS_SYNC, EIO, 0, false},
-    {"ENOSPC", 1 << OS_WRITE | 1 << OS_ALLOCATE, ENOSPC, 0, false},
-    {"ENOSPC for good", 1 << OS_WRITE | 1 << OS_ALLOCATE, ENOSPC, 0, true},
-    {"a short write", 1 << OS_WRITE, ENOSPC, 7, false},
 };
 
 static struct fix *

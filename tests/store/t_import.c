@@ -8,7 +8,6 @@
 #include <pthread.h>
 
 #include "os/os.h"
-#include "store/import.h"
 #include "store/t_store.h"
 
 static struct import_item
@@ -219,37 +218,6 @@ dir_remove(const char *path)
 	assert_int_equal(system(cmd), 0);
 }
 
-/* Everything of the account, as text. */
-static str
-account_show(struct fix *f)
-{
-	struct exporter *ex;
-	struct import_item it;
-	struct buf b = {0};
-	bool end;
-	str s;
-
-	assert_int_equal(exporter_new(f->a, STR_NONE, &ex), OK);
-	for (;;) {
-		assert_int_equal(exporter_next(ex, &it, &end), OK);
-		if (end)
-			break;
-		buf_f(&b, "%d %.*s v%u n%u f%x d%lld z%d u%u l%.*s m%016llx",
-		    it.what, STR_ARG(it.mailbox), it.uidvalidity, it.uidnext,
-		    it.flags, (long long)it.internaldate.sec,
-		    it.internaldate.zone_min, it.uid, STR_ARG(it.uidl),
-		    (unsigned long long)hash_xxh3(it.message, 0));
-		for (size_t i = 0; i < it.nkeywords; i++)
-			buf_f(&b, " %.*s", STR_ARG(it.keywords[i]));
-		buf_c(&b, '\n');
-	}
-	assert_int_equal(exporter_skipped(ex), 0);
-	exporter_free(&ex);
-	s = arena_buf(f->ar, &b);
-	buf_free(&b);
-	return s;
-}
-
 static void
 export_to(struct fix *f, int dir, enum export_kind kind)
 {
@@ -318,9 +286,9 @@ there_and_back(void **state)
 	view_close(&v);
 	export_to(f, dir_new(path), EXPORT_MAILDIR);
 	import_from(g, path);
-	assert_str(account_show(g), account_show(f));
+	assert_str(fix_account(g), fix_account(f));
 	import_from(g, path);
-	assert_str(account_show(g), account_show(f));
+	assert_str(fix_account(g), fix_account(f));
 	dir_remove(path);
 	fix_check(g);
 	fix_free(f);
@@ -337,7 +305,7 @@ copy_opens(struct fix *f, const char *path, str want)
 	snprintf(g.dir, sizeof(g.dir), "%s", path);
 	for (int rebuild = 0; rebuild < 2; rebuild++) {
 		assert_int_equal(fix_reopen_as(&g, rebuild), OK);
-		assert_str(account_show(&g), want);
+		assert_str(fix_account(&g), want);
 		fix_check(&g);
 	}
 	acct_close(&g.a);
@@ -354,7 +322,7 @@ backup(void **state)
 
 	for (int i = 0; i < 30; i++)
 		fix_append(f, "x", FLAG_SEEN);
-	want = account_show(f);
+	want = fix_account(f);
 	dir = dir_new(path);
 	assert_int_equal(store_backup(f->st, dir), OK);
 	os_close(&dir);

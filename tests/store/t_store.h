@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "seeds.h"
+#include "store/import.h"
 #include "store/store.h"
 
 struct fix {
@@ -205,6 +206,37 @@ fix_read(struct fix *f, struct view *v, uint32_t uid)
 	assert_int_equal(src->ops->read(src, 0, p, src->size), OK);
 	str s = str_of(p, src->size);
 	source_unref(&src);
+	return s;
+}
+
+/* Everything of the account, as text. */
+static inline str
+fix_account(struct fix *f)
+{
+	struct exporter *ex;
+	struct import_item it;
+	struct buf b = {0};
+	bool end;
+	str s;
+
+	assert_int_equal(exporter_new(f->a, STR_NONE, &ex), OK);
+	for (;;) {
+		assert_int_equal(exporter_next(ex, &it, &end), OK);
+		if (end)
+			break;
+		buf_f(&b, "%d %.*s v%u n%u f%x d%lld z%d u%u l%.*s m%016llx",
+		    it.what, STR_ARG(it.mailbox), it.uidvalidity, it.uidnext,
+		    it.flags, (long long)it.internaldate.sec,
+		    it.internaldate.zone_min, it.uid, STR_ARG(it.uidl),
+		    (unsigned long long)hash_xxh3(it.message, 0));
+		for (size_t i = 0; i < it.nkeywords; i++)
+			buf_f(&b, " %.*s", STR_ARG(it.keywords[i]));
+		buf_c(&b, '\n');
+	}
+	assert_int_equal(exporter_skipped(ex), 0);
+	exporter_free(&ex);
+	s = arena_buf(f->ar, &b);
+	buf_free(&b);
 	return s;
 }
 
