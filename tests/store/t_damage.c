@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "store/store_int.h"
 #include "store/t_store.h"
 
 enum { MSGS = 40, RIGHT = 0, TOLD = 2, REFUSED = 3, WRONG = 4, UNNOTICED = 5 };
@@ -560,6 +561,41 @@ test_full(void **state)
 #endif
 }
 
+/* R98: a commit of the index finds no room. Either it can be done later, or
+ * the store says that it has ended; it never takes the index for damaged. */
+static void
+test_full_index(void **state)
+{
+#ifdef RESTANTE_FAULTS
+	bool hit = true;
+	unsigned full = 0;
+	unsigned ended = 0;
+
+	for (uint64_t n = 1; hit; n++) {
+		struct fix *f = fix_new();
+		enum err e;
+
+		fix_append(f, "x", 0);
+		log_setup("test", LOG_ERROR + 1);
+		os_fault_set(1 << OS_WRITE | 1 << OS_SYNC, n, ENOSPC, 0, false);
+		e = index_flush(f->st);
+		hit = os_fault_hit();
+		os_fault_clear();
+		if (e == ERR_FULL)
+			assert_int_equal(index_flush(f->st), OK);
+		else
+			assert_int_equal(e, e == OK ? OK : ERR_UNAVAILABLE);
+		full += e == ERR_FULL;
+		ended += e == ERR_UNAVAILABLE;
+		fix_reopen(f);
+		log_setup("test", LOG_ERROR);
+		fix_check(f);
+		fix_free(f);
+	}
+	assert_true(full > 0 && ended > 0);
+#endif
+}
+
 int
 main(void)
 {
@@ -577,6 +613,7 @@ main(void)
 	    cmocka_unit_test(test_format),
 	    cmocka_unit_test(test_busy),
 	    cmocka_unit_test(test_full),
+	    cmocka_unit_test(test_full_index),
 	};
 
 	return cmocka_run_group_tests_name("store-damage", tests, NULL, NULL);
