@@ -14,6 +14,8 @@
  * (4) The file goes when the index has the drop, and nobody reads it.
  * (5) One at a time, under compact_mu; a step moves at most STEP bytes or
  *     writes one snapshot.
+ * (6) Only what lies before the durable end is looked at: a segment that was
+ *     begun for a group on its way is still empty, and would look dead.
  */
 #include "store/compact.h"
 
@@ -206,8 +208,9 @@ choose(struct store *st, struct compaction *k)
 	for (size_t i = 0; i < n; i++) {
 		uint64_t live;
 
+		/* (6) */
 		if (k->s == NULL && v[i]->number > k->after &&
-		    v[i]->number != end.seg) {
+		    v[i]->number < end.seg) {
 			pthread_mutex_lock(&st->apply_mu);
 			live = live_bytes(st, v[i]->number);
 			pthread_mutex_unlock(&st->apply_mu);
