@@ -145,6 +145,20 @@ class Server:
                  input=password.encode() + b"\n")
 
     def start(self, wait=20):
+        """Starts it; when somebody took a port meanwhile, on other ones."""
+        for _ in range(4):
+            said = self.log.stat().st_size if self.log.exists() else 0
+            chosen = {p for p in ("imap", "imaps", "pop3", "pop3s", "lmtp") if p not in self.ports}
+            try:
+                return self.start_once(wait)
+            except AssertionError:
+                if not chosen or b"Address already in use" not in self.log.read_bytes()[said:]:
+                    raise
+                for p in chosen:
+                    del self.ports[p]
+        return self.start_once(wait)
+
+    def start_once(self, wait):
         for p in ("imap", "imaps", "pop3", "pop3s", "lmtp"):
             self.ports.setdefault(p, free_port())
         args = [str(RESTANTE), "serve", "--data", str(self.data)]
