@@ -6,11 +6,13 @@
  * does all else.
  */
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "daemon/mail_int.h"
 
 #define THREADS 64
 #define GRANTS_MS 60000
+#define LAST_WORDS_MS 100 /* when the store has stopped */
 
 /* ---- links ---- */
 
@@ -190,6 +192,27 @@ poke(void *arg, uint64_t watcher)
 	conn_poke(arg, watcher);
 }
 
+static void *
+last_words(void *arg)
+{
+	struct timespec t = {.tv_nsec = LAST_WORDS_MS * 1000000};
+
+	nanosleep(&t, NULL);
+	_exit(STORE_EXIT_FATAL);
+}
+
+/* The store gives ERR_UNAVAILABLE from now on: those that wait are told,
+ * rather than cut off. */
+static void
+store_stops(void *arg)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, last_words, NULL) != 0)
+		_exit(STORE_EXIT_FATAL);
+	pthread_detach(t);
+}
+
 static void
 progress(void *arg, const char *what, uint64_t done, uint64_t all)
 {
@@ -244,6 +267,7 @@ open_all(struct mail *m)
 	struct store_opts o = {.dir = c->data,
 	    .poke = poke,
 	    .poke_arg = m->net,
+	    .fatal = store_stops,
 	    .dedup_across_accounts = c->settings->dedup_across_accounts,
 	    .rebuild = c->rebuild,
 	    .progress = progress};
