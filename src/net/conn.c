@@ -25,6 +25,7 @@
 #define TURN_US 20000
 #define TRIM_MS 1000
 #define LINGER_MS 2000
+#define BYE_MS 10000
 #define LINGER_BYTES (1 << 20)
 #define STOP_DRAIN_MS 5000
 
@@ -574,7 +575,26 @@ step_close(struct conn *c)
 	if (!step_drain(c, &s))
 		return s;
 	call_closed(c);
-	tls_bye(c);
+	c->phase = PH_BYE;
+	guard_set(c, (c->pend & EV_STOP) != 0
+			 ? STOP_DRAIN_MS
+			 : MIN(TRIM_MS, (int64_t)limits.stall_s * 1000));
+	return STEP_AGAIN;
+}
+
+/* A close_notify that finds no room would be cut off, and the peer would
+ * take what he has for truncated. */
+static enum step
+step_bye(struct conn *c)
+{
+	if (!tls_bye(c)) {
+		if ((c->pend & EV_STOP) != 0 && !c->stopping) {
+			c->stopping = true;
+			guard_set(c, STOP_DRAIN_MS);
+		}
+		c->want = EPOLLOUT;
+		return STEP_PARK;
+	}
 	if (c->eof || shutdown(c->fd, SHUT_WR) != 0)
 		return STEP_END;
 	c->guard_ms = 0;
@@ -632,6 +652,8 @@ conn_step(struct conn *c, struct turn *t)
 		return step_pump(c);
 	case PH_CLOSE:
 		return step_close(c);
+	case PH_BYE:
+		return step_bye(c);
 	case PH_LINGER:
 		return step_linger(c);
 	}
@@ -646,6 +668,7 @@ guard_rang(struct conn *c)
 	switch ((enum phase)c->phase) {
 	case PH_SHAKE:
 	case PH_RESHAKE:
+	case PH_BYE:
 	case PH_LINGER:
 		return false;
 	default:

@@ -65,7 +65,8 @@ enum phase {
 	PH_TLS,     /* drain, then PH_RESHAKE */
 	PH_TO_PUMP, /* drain, then PH_PUMP */
 	PH_PUMP,
-	PH_CLOSE, /* drain, say goodbye, then PH_LINGER or the end */
+	PH_CLOSE, /* drain, then PH_BYE */
+	PH_BYE,   /* say goodbye, then PH_LINGER or the end */
 	PH_LINGER /* the session has gone; what the peer still sends is
 			read and dropped, so that he gets our last words */
 };
@@ -331,7 +332,8 @@ ssize_t tls_read(struct conn *c, void *p, size_t n, uint8_t *want);
 ssize_t tls_write(struct conn *c, const void *p, size_t n, uint8_t *want);
 bool tls_on(const struct conn *c);
 bool tls_pending(const struct conn *c);
-void tls_bye(struct conn *c);
+/* Says close_notify. False: not yet all, again when c->fd is writable. */
+bool tls_bye(struct conn *c);
 void tls_conn_free(struct conn *c);
 
 /* pump.c */

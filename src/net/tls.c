@@ -596,16 +596,20 @@ tls_write(struct conn *c, const void *p, size_t n, uint8_t *want)
 	return -1;
 }
 
-void
+bool
 tls_bye(struct conn *c)
 {
 	struct tls_conn *t = c->tls;
+	bool more;
+	int r;
 
 	if (!tls_on(c) || !t->done || t->broken)
-		return;
+		return true;
 	ERR_clear_error();
-	(void)SSL_shutdown(t->ssl);
+	r = SSL_shutdown(t->ssl);
+	more = r < 0 && SSL_get_error(t->ssl, r) == SSL_ERROR_WANT_WRITE;
 	ERR_clear_error();
+	return !more;
 }
 
 void

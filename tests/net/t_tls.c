@@ -556,6 +556,71 @@ pumps(void **state)
 	}
 }
 
+/* A service that says so much and goes. */
+static size_t g_much;
+
+static enum next
+much_run(struct conn *c, enum why why)
+{
+	if (why == WHY_OPEN)
+		out_add(c, g_text, g_much);
+	return NEXT_CLOSE;
+}
+static const struct service much_service = {.name = "much", .run = much_run};
+
+static void *
+much_client(void *arg)
+{
+	struct client *k = arg;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+	char b[16384];
+	int r = 0;
+
+	SSL_set_fd(ssl, k->fd);
+	if (SSL_connect(ssl) == 1) {
+		usleep(20000); /* the server finds the socket full */
+		k->updates = 0;
+		while ((r = SSL_read(ssl, b, sizeof(b))) > 0)
+			k->updates += r;
+		k->got_close = SSL_get_error(ssl, r) == SSL_ERROR_ZERO_RETURN;
+	}
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+/* Whatever fills the socket, the close_notify behind it arrives. */
+static void
+goodbyes(void **state)
+{
+	struct tls *t = context(1, NULL, false, NULL);
+
+	g_text = noise_text(PUMPED);
+	for (g_much = 20000; g_much < 420000; g_much += 10000) {
+		struct net *n = one();
+		struct client k = {0};
+		pthread_t th;
+		int fd[2];
+
+		assert_int_equal(os_socketpair(SOCK_STREAM, fd), 0);
+		fcntl(fd[1], F_SETFL, 0);
+		k.fd = fd[1];
+		conn_make(
+		    n, fd[0], &much_service, NULL, NULL, STR_NONE, t, NO_SLOT);
+		pthread_create(&th, NULL, much_client, &k);
+		for (int i = 0; i < 20000 && net_count(n) > 0; i++)
+			net_step(n, 1);
+		pthread_join(th, NULL);
+		close(fd[1]);
+		assert_int_equal(k.updates, g_much);
+		assert_true(k.got_close);
+		net_free(&n);
+	}
+	free(g_text);
+	tls_unref(&t);
+}
+
 int
 test_tls(void)
 {
@@ -568,6 +633,7 @@ test_tls(void)
 	    cmocka_unit_test(no_resumption),
 	    cmocka_unit_test(starttls),
 	    cmocka_unit_test(pumps),
+	    cmocka_unit_test(goodbyes),
 	};
 	int r;
 
