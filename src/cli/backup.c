@@ -58,7 +58,7 @@ copy_file(int from, uint64_t n, const char *path)
 		    from, block, (size_t)MIN(n - at, sizeof(block)), (off_t)at);
 		if (got <= 0)
 			e = got < 0 ? err_errno(errno) : ERR_CORRUPT;
-		else if (os_write_all(fd, block, (size_t)got) != got)
+		else if (os_write_all(fd, block, (size_t)got) != 0)
 			e = err_errno(errno);
 		at += (uint64_t)MAX(got, 0);
 	}

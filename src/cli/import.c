@@ -53,7 +53,7 @@ send_batch(struct intake *in)
 		return EX_OK;
 	if (!buf_ok(&in->batch) || (fd = os_memfd("restante-import")) < 0)
 		return cli_fail(in->c, EX_OSERR, "no memory for a batch");
-	if (os_write_all(fd, in->batch.p, in->batch.n) != (ssize_t)in->batch.n)
+	if (os_write_all(fd, in->batch.p, in->batch.n) != 0)
 		code = cli_fail(in->c, EX_OSERR, "no memory for a batch: %s",
 		    strerror(errno));
 	else

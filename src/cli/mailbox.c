@@ -113,7 +113,7 @@ spool_stdin(struct cli *c, int *code)
 		    "the message is larger than message_size_max (%llu)",
 		    (unsigned long long)max);
 	else if (!buf_ok(&text) || (fd = os_memfd("restante-deliver")) < 0 ||
-		 os_write_all(fd, text.p, text.n) != (ssize_t)text.n)
+		 os_write_all(fd, text.p, text.n) != 0)
 		*code = cli_fail(c, EX_TEMPFAIL, "no memory for the message");
 	if (*code != EX_OK && fd >= 0)
 		os_close(&fd);

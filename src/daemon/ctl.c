@@ -395,7 +395,7 @@ put_batch(struct ctl *c, struct buf *batch)
 		return OK;
 	if ((fd = os_memfd("restante-export")) < 0)
 		return err_errno(errno);
-	if (os_write_all(fd, batch->p, batch->n) != (ssize_t)batch->n) {
+	if (os_write_all(fd, batch->p, batch->n) != 0) {
 		os_close(&fd);
 		return ERR_NOMEM;
 	}

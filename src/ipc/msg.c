@@ -92,7 +92,7 @@ msg_blob(struct msg *m, str content)
 	}
 	if ((fd = os_memfd("restante-blob")) < 0)
 		return err_errno(errno);
-	if (os_write_all(fd, content.p, content.n) != (ssize_t)content.n)
+	if (os_write_all(fd, content.p, content.n) != 0)
 		e = err_errno(errno);
 	if (e == OK)
 		e = msg_blob_fd(m, fd, content.n);

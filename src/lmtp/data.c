@@ -62,7 +62,7 @@ flush(struct data *d)
 		fault(d, DATA_NOMEM);
 		return;
 	}
-	if (os_write_all(d->fd, d->mem.p, d->mem.n) != (ssize_t)d->mem.n) {
+	if (os_write_all(d->fd, d->mem.p, d->mem.n) != 0) {
 		log_warn("no memory for a message", KV_ERRNO(errno));
 		fault(d, DATA_NOMEM);
 		return;

@@ -188,12 +188,12 @@ os_pwrite(int fd, const void *p, size_t n, off_t at)
 	return write_all(fd, &v, 1, at);
 }
 
-ssize_t
+int
 os_write_all(int fd, const void *p, size_t n)
 {
 	struct iovec v = {(void *)(uintptr_t)p, n};
 
-	return write_all(fd, &v, 1, -1);
+	return write_all(fd, &v, 1, -1) == (ssize_t)n ? 0 : -1;
 }
 
 int
@@ -476,7 +476,6 @@ os_spill(const char *path, str content, mode_t mode)
 {
 	char tmp[4096];
 	int fd = -1;
-	ssize_t r;
 
 	if (snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= (int)sizeof(tmp))
 		return ERR_INVALID;
@@ -486,9 +485,9 @@ os_spill(const char *path, str content, mode_t mode)
 	fd = os_open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return err_errno(errno);
-	r = os_write_all(fd, content.p, content.n);
-	if (r < 0 || (size_t)r < content.n || fchmod(fd, mode) != 0 ||
-	    os_fsync(fd) != 0 || os_rename(tmp, path) != 0) {
+	if (os_write_all(fd, content.p, content.n) != 0 ||
+	    fchmod(fd, mode) != 0 || os_fsync(fd) != 0 ||
+	    os_rename(tmp, path) != 0) {
 		enum err e = err_errno(errno);
 
 		os_close(&fd);

@@ -61,10 +61,12 @@ int os_openat(int dirfd, const char *path, int flags, mode_t mode);
 int os_close(int *fd); /* sets *fd to -1 */
 /* Short only at the end of the file. */
 ssize_t os_pread(int fd, void *p, size_t n, off_t at);
+/* Fewer than n, and errno: it failed after these; -1: before the first. */
 ssize_t os_pwrite(int fd, const void *p, size_t n, off_t at);
 ssize_t os_pwritev(int fd, const struct iovec *v, int n, off_t at);
 ssize_t os_read(int fd, void *p, size_t n); /* may be short */
-ssize_t os_write_all(int fd, const void *p, size_t n);
+/* 0: all of it; -1 and errno: not all. */
+int os_write_all(int fd, const void *p, size_t n);
 int os_fdatasync(int fd);
 int os_fsync(int fd);
 int os_fsync_dir(const char *path);

@@ -139,7 +139,7 @@ store_backup_copy(int dirfd, const char *name, int from, uint64_t n)
 
 		if (r <= 0)
 			e = r < 0 ? err_errno(errno) : ERR_CORRUPT;
-		else if (os_write_all(fd, p, (size_t)r) != r)
+		else if (os_write_all(fd, p, (size_t)r) != 0)
 			e = err_errno(errno);
 		else
 			at += (uint64_t)r;

@@ -131,7 +131,7 @@ write_file(int dir, const char *name, str text)
 
 	if (fd < 0)
 		return err_errno(errno);
-	if (text.n > 0 && os_write_all(fd, text.p, text.n) != (ssize_t)text.n)
+	if (text.n > 0 && os_write_all(fd, text.p, text.n) != 0)
 		e = err_errno(errno);
 	os_close(&fd);
 	return e;
@@ -309,8 +309,7 @@ maildir_message(struct export *ex, const struct import_item *it)
 	if (fd < 0) {
 		e = err_errno(errno);
 	} else {
-		if (os_write_all(fd, ex->text.p, ex->text.n) !=
-			(ssize_t)ex->text.n ||
+		if (os_write_all(fd, ex->text.p, ex->text.n) != 0 ||
 		    futimens(fd, when) != 0)
 			e = err_errno(errno);
 		os_close(&fd);
@@ -451,7 +450,7 @@ mbox_message(struct export *ex, const struct import_item *it)
 	buf_s(&b, "\n");
 	if (!buf_ok(&b) || !buf_ok(&ex->text))
 		e = ERR_NOMEM;
-	else if (os_write_all(ex->box, b.p, b.n) != (ssize_t)b.n)
+	else if (os_write_all(ex->box, b.p, b.n) != 0)
 		e = err_errno(errno);
 	ex->at += b.n;
 	ex->first = false;

@@ -37,7 +37,7 @@ dial(void)
 static void
 say(int fd, const char *s)
 {
-	assert_int_equal(os_write_all(fd, s, strlen(s)), strlen(s));
+	assert_int_equal(os_write_all(fd, s, strlen(s)), 0);
 }
 
 /* The next line; "" at the end of the stream. */

@@ -128,7 +128,7 @@ work_of_front(enum os_box box)
 	int fd = os_memfd("mail");
 	char t[4];
 
-	if (fd < 0 || os_write_all(fd, "abc", 3) != 3 ||
+	if (fd < 0 || os_write_all(fd, "abc", 3) != 0 ||
 	    os_pwrite(fd, "d", 1, 3) != 1 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) != 0)
 		return 11;
