@@ -55,13 +55,14 @@ static bool
 front_message(struct link *l, struct msg *m)
 {
 	struct outer *o = l->arg;
-	bool mechs = l == &o->auth && m->type == MSG_AUTH_MECHS, ok;
+	bool mechs = m->type == MSG_AUTH_MECHS;
 
 	if (l == &o->auth) {
-		ok = login_auth_reply(o->env, m);
-		if (ok && mechs)
+		if (!login_auth_reply(o->env, m))
+			return false;
+		if (mechs)
 			outer_open(o); /* (1) */
-		return ok;
+		return true;
 	}
 	/* The session did not begin. Its socket is not ours any more, or is a
 	 * pump's, whose other end mail has closed. */

@@ -496,11 +496,7 @@ listen_list(struct supervisor *v, str list, const char *fallback,
 		if (one.n == 0)
 			continue;
 		if (os_addr_parse(one, addr, NELEM(addr), &n) != OK) {
-			buf_f(why,
-			    "%.*s is no address; one is ADDR:PORT, "
-			    "[ADDR]:PORT, *:PORT or /path",
-			    STR_ARG(one));
-			v->misconfigured = true;
+			buf_f(why, "%.*s is no address", STR_ARG(one));
 			return false;
 		}
 		any = false;
@@ -692,7 +688,7 @@ supervisor_prepare(struct supervisor *v, struct buf *why)
 	if (supervisor_certs(v, *v->settings, why) != OK)
 		return EX_CONFIG;
 	if (!listen_all(v, why))
-		return v->misconfigured ? EX_CONFIG : EX_UNAVAILABLE;
+		return EX_UNAVAILABLE;
 	return EX_OK;
 }
 

@@ -59,7 +59,6 @@ struct supervisor {
 	int signals;
 	int lock;
 	bool stopping;
-	bool misconfigured; /* an address that is none */
 };
 
 /* Everything before the first child: folders, users, lock, certificates,

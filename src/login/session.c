@@ -18,10 +18,6 @@ login_env_new(const struct login_opts *o)
 	e->auth = o->auth;
 	e->mail = o->mail;
 	pthread_mutex_init(&e->lock, NULL);
-	/* What auth serves in any case: who connects before auth has spoken is
-	 * not told that nothing is. */
-	e->mechs_clear = x_dup(S("PLAIN LOGIN"));
-	e->mechs_tls = x_dup(S("PLAIN LOGIN"));
 	login_configure(e, o);
 	return e;
 }
