@@ -9,8 +9,9 @@
 #include "os/os_int.h"
 
 /* Landlock: nothing but what lies beneath dir (NULL: nothing at all), or of
- * that only what is within (NULL: all), no TCP, no signals and no abstract sockets out of the box. *abi: the version
- * of the kernel's rules in force, 0 when the kernel has none. */
+ * that only what is within (NULL: all), no TCP, no signals and no abstract
+ * sockets out of the box. *abi: the version of the kernel's rules in force, 0
+ * when the kernel has none. */
 enum err
 landlock_enter(const char *dir, const char *const *within, int *abi) MUST_CHECK;
 /* seccomp: the list of calls of that box. */

@@ -207,10 +207,10 @@ struct store {
 	atomic_uint_fast64_t stat_commits, stat_changes;
 };
 
+/* An unlinked file, in a folder that is the store's alone; -1 and errno. */
+int store_tmpfile(struct store *st);
 /* A flush failed, or what is durable cannot be applied: nothing is said OK
  * any more, and the process is asked to end. */
-/* An unlinked file, in a folder that is the store's alone. */
-int store_tmpfile(struct store *st);
 void store_die(struct store *st, const char *why);
 /* The disk is full: lets the ballast go. */
 void store_full(struct store *st);
