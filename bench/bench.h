@@ -118,6 +118,7 @@ void
 ok(struct conn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* SELECT; the number of messages. */
 long imap_select(struct conn *c, const char *mailbox);
+void open_user(struct conn *c); /* connects, and logs its user in */
 
 /* ---- lmtp.c ---- */
 void lmtp_open(struct conn *c);

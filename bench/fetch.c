@@ -10,13 +10,6 @@ static uint64_t *hashes; /* of mail 1.. */
 static long started;
 
 static void
-open_user(struct conn *c)
-{
-	dial(c, opt.tls ? opt.imaps : opt.imap, opt.tls);
-	imap_login(c, user_of(c));
-}
-
-static void
 open_inbox(struct conn *c)
 {
 	open_user(c);

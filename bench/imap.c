@@ -88,7 +88,7 @@ imap_select(struct conn *c, const char *mailbox)
 	return n;
 }
 
-static void
+void
 open_user(struct conn *c)
 {
 	dial(c, opt.tls ? opt.imaps : opt.imap, opt.tls);
