@@ -23,3 +23,11 @@ limits_default(struct limits *l)
 	LIMITS(X)
 #undef X
 }
+
+void
+limits_copy(struct limits *to, const struct limits *from)
+{
+#define X(name, value, lo, hi, unit, what) to->name = from->name;
+	LIMITS(X)
+#undef X
+}

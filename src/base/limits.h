@@ -54,14 +54,15 @@
 /* clang-format on */
 
 struct limits {
-#define X(name, value, lo, hi, unit, what) uint64_t name;
+#define X(name, value, lo, hi, unit, what) _Atomic uint64_t name;
 	LIMITS(X)
 #undef X
 };
 
-/* The process's limits: the defaults until settings arrive, set once at
- * start and at a reload, before and between commands. */
+/* The process's limits: the defaults until settings arrive, set at start and
+ * at a reload, while other threads read: each value is old or new. */
 extern struct limits limits;
 void limits_default(struct limits *l);
+void limits_copy(struct limits *to, const struct limits *from);
 
 #endif

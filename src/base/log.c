@@ -37,7 +37,7 @@ static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 static struct slot slots[SLOTS]; /* gate */
 static unsigned held_slots;      /* gate: slots with held > 0 */
 static char process[32] = "restante";
-static enum log_level least = LOG_INFO;
+static _Atomic enum log_level least = LOG_INFO;
 static int out_fd = 2;
 
 static const char *const level_name[] = {"debug", "info", "warn", "error"};
@@ -313,6 +313,12 @@ void
 log_setup(const char *name, enum log_level level)
 {
 	snprintf(process, sizeof(process), "%s", name);
+	log_least(level);
+}
+
+void
+log_least(enum log_level level)
+{
 	least = level;
 }
 

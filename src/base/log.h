@@ -40,8 +40,10 @@ struct log_kv {
 #define log_error(...) log_at(LOG_ERROR, __VA_ARGS__)
 void log_write(enum log_level level, const char *msg, const struct log_kv *kv);
 
-/* Name of the process in every line; the least level that is written. */
+/* Name of the process in every line, given before there are threads; the
+ * least level that is written. */
 void log_setup(const char *process, enum log_level least);
+void log_least(enum log_level least); /* any time, any thread */
 /* Where lines go; default 2. Tests read it through a pipe. */
 void log_fd(int fd);
 /* Writes the sums that are due; log_write does so too. For a timer. */

@@ -204,7 +204,7 @@ run(const struct cli_command *k, int argc, char **argv)
 	c.data = owned;
 	c.settings = settings_new();
 	code = load_settings(&c, c.settings);
-	limits = c.settings->limits;
+	limits_copy(&limits, &c.settings->limits);
 	log_setup("restante", c.settings->log_level);
 	if (code == EX_OK)
 		code = k->run(&c);

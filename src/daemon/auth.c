@@ -22,8 +22,8 @@ take_settings(void *arg, str encoded, struct auth_conf *conf)
 	}
 	settings_free(&t->settings);
 	t->settings = s;
-	limits = s->limits;
-	log_setup("auth", s->log_level);
+	limits_copy(&limits, &s->limits);
+	log_least(s->log_level);
 	settings_auth(s, conf);
 	return true;
 }

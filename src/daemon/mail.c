@@ -108,8 +108,8 @@ take_settings(struct mail *mail, struct msg *m)
 	}
 	settings_free(&mail->settings);
 	mail->settings = s;
-	limits = s->limits;
-	log_setup("mail", s->log_level);
+	limits_copy(&limits, &s->limits);
+	log_least(s->log_level);
 	pop3_options(mail, &o);
 	pop3_configure(mail->pop3, &o);
 	return true;

@@ -60,12 +60,6 @@ out:
 
 /* ---- what the supervisor says ---- */
 
-static void
-set_limits(const struct settings *s)
-{
-	limits = s->limits;
-}
-
 static bool
 take_settings(struct outer *o, struct msg *m)
 {
@@ -78,9 +72,8 @@ take_settings(struct outer *o, struct msg *m)
 	}
 	settings_free(&o->settings);
 	o->settings = s;
-	set_limits(s);
-	log_setup(
-	    o->child->kind == PROC_FRONT ? "front" : "intake", s->log_level);
+	limits_copy(&limits, &s->limits);
+	log_least(s->log_level);
 	o->configure(o);
 	return true;
 }
@@ -300,7 +293,7 @@ outer_main(struct outer *o)
 	pthread_mutex_init(&o->door_lock, NULL);
 	o->keys = chan_new(-1);
 	o->settings = settings_new();
-	set_limits(c->settings);
+	limits_copy(&limits, &c->settings->limits);
 	net_begin(o);
 	if (child_box(c) != OK)
 		return 1;

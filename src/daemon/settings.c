@@ -96,10 +96,10 @@ bool_at(struct settings *s, const struct row *r)
 	return (bool *)(void *)((char *)s + r->at);
 }
 
-static uint64_t *
+static _Atomic uint64_t *
 limit_at(struct settings *s, const struct row *r)
 {
-	return (uint64_t *)(void *)((char *)s + r->at);
+	return (_Atomic uint64_t *)(void *)((char *)s + r->at);
 }
 
 static bool
@@ -249,7 +249,7 @@ parse_scram(struct settings *s, str v)
 
 /* "65536", or with k, m, g for bytes: "64k". */
 static bool
-parse_limit(const struct row *r, str v, uint64_t *out)
+parse_limit(const struct row *r, str v, _Atomic uint64_t *out)
 {
 	uint64_t unit = 1, n;
 	char last = v.n > 1 ? v.p[v.n - 1] : '0';

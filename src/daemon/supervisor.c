@@ -189,7 +189,7 @@ born(void *arg)
 	if (c->dovecot >= 0)
 		c->dovecot = next++;
 	log_setup(names[c->kind], c->settings->log_level);
-	limits = c->settings->limits;
+	limits_copy(&limits, &c->settings->limits);
 	os_no_core();
 	return mains[c->kind](c);
 }
@@ -403,8 +403,8 @@ reload(struct supervisor *v)
 	}
 	settings_free(v->settings);
 	*v->settings = fresh;
-	limits = fresh->limits;
-	log_setup("supervisor", fresh->log_level);
+	limits_copy(&limits, &fresh->limits);
+	log_least(fresh->log_level);
 	for (size_t i = 0; i < v->nslots; i++) {
 		if (!v->slots[i].alive)
 			continue;
