@@ -31,6 +31,7 @@ BUILDS = {
 }
 passed = failed = 0
 skipped = []
+fallen = []  # the names of what failed, said once more at the end
 ENV = dict(os.environ,
            TSAN_OPTIONS="halt_on_error=0:second_deadlock_stack=1",
            ASAN_OPTIONS="detect_leaks=1:abort_on_error=1:allocator_may_return_null=1",
@@ -89,6 +90,8 @@ def meson(name, *suites, timeout=10):
                 skipped.append(f"{t['name']}: {why.splitlines()[-1] if why else 'skipped'}")
             else:
                 bad += 1
+                fallen.append((f"{name} {t['name']} ({t['result']}, {t['duration']:.0f} s)",
+                               (t.get("stdout") or "") + (t.get("stderr") or "")))
     if r.returncode != 0 and bad == 0:
         bad = 1
     if bad:
@@ -126,6 +129,9 @@ def pytest(name, *paths, workers=2, only=None):
             kinds = {c.tag for c in case}
             if kinds & {"failure", "error"}:
                 bad += 1
+                why = case.find("failure") if case.find("failure") is not None else case.find("error")
+                fallen.append((f"{name} {case.get('classname')}.{case.get('name')}",
+                               why.text or why.get("message", "")))
             elif "skipped" in kinds:
                 skips += 1
                 why = case.find("skipped").get("message", "")
@@ -198,6 +204,10 @@ def main(parts):
         crash_states("build")
     if "clients" in parts:
         pytest("build", "tests/clients")
+    for name, text in fallen:
+        if len(text) > 3000:
+            text = text[:1500] + "\n...\n" + text[-1500:]
+        say(f"failed: {name}\n{text.rstrip()}")
     groups = {}
     for s in skipped:
         name, _, why = s.partition(": ")

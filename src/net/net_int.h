@@ -140,10 +140,11 @@ struct conn {
 	uint8_t phase;
 	uint8_t armed; /* EPOLLIN | EPOLLOUT | UNARMED */
 	uint8_t want;
+	bool young;     /* ulock: in the list of the unauthenticated; a byte of
+			 * its own, since the bits below are the owner's */
 	bool ready : 1; /* a read may find something */
 	bool eof : 1;
 	bool in_epoll : 1;
-	bool young : 1;    /* ulock: in the list of the unauthenticated */
 	bool closed : 1;   /* service->closed has been called */
 	bool progress : 1; /* wrote something since the guard was set */
 	bool stopping : 1;
