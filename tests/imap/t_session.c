@@ -920,6 +920,22 @@ test_parts(void **state)
 	bye(&c);
 }
 
+/* A UIDVALIDITY is the second of its making: two stores may differ in it. */
+static void
+without_uidvalidity(struct buf *b)
+{
+	size_t to = 0;
+
+	for (size_t i = 0, run = 0; i < b->n; i++) {
+		run = b->p[i] >= '0' && b->p[i] <= '9' ? run + 1 : 0;
+		if (run < 10)
+			b->p[to++] = b->p[i];
+		else if (run == 10)
+			to -= 9;
+	}
+	b->n = to;
+}
+
 /* All commands in one write, and byte by byte: the same answers. R08 */
 static void
 test_split(void **state)
@@ -943,10 +959,12 @@ test_split(void **state)
 				send_raw(&c, str_of(all + i, 1));
 		}
 		pump(&c);
+		without_uidvalidity(&c.in);
+		buf_c(&c.in, '\0');
 		if (round == 0)
 			buf_str_add(&first, buf_str(&c.in));
 		else
-			assert_true(str_eq(buf_str(&first), buf_str(&c.in)));
+			assert_string_equal(first.p, c.in.p);
 		bye(&c);
 		pump(&c);
 		buf_free(&c.in);
