@@ -14,6 +14,7 @@
 
 /* Kept open for the life of the command: an import asks many times. */
 static struct store *st;
+static struct ctl_kept asked;
 static struct chan *ch;
 
 #define ANSWER_MS (3600 * 1000) /* check and compact of a big store */
@@ -207,7 +208,7 @@ ask_store(const struct cli *c, const char *verb, const str *arg, size_t n,
 			return e;
 		}
 	}
-	return ctl_run(st, str_c(verb), arg, n, fd, line, ctx, why);
+	return ctl_run(st, str_c(verb), arg, n, fd, line, ctx, why, &asked);
 }
 
 /* Only a server has sessions. */
@@ -257,6 +258,7 @@ void
 cli_close(void)
 {
 	chan_free(&ch);
+	ctl_forget(&asked);
 	if (st != NULL)
 		store_close(&st);
 }

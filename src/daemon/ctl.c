@@ -22,6 +22,8 @@ struct ctl {
 	struct buf *why;
 	struct arena *arena;
 	struct acct *acct; /* of the verbs that begin with ID NAME */
+	uint64_t account;  /* its id */
+	struct ctl_kept *kept;
 };
 
 static const struct {
@@ -328,16 +330,39 @@ ctl_batch_next(struct dec *d, struct arena *a, struct import_item *m, bool *bad)
 	return !*bad;
 }
 
+void
+ctl_forget(struct ctl_kept *k)
+{
+	importer_free(&k->importer);
+	acct_close(&k->acct);
+	k->account = 0;
+}
+
+/* The importer of the batch before, if it is of the same account. */
+static struct importer *
+kept_importer(struct ctl *c)
+{
+	struct ctl_kept *k = c->kept;
+
+	if (k->account != c->account) {
+		ctl_forget(k);
+		k->account = c->account;
+		k->acct = c->acct;
+		c->acct = NULL;
+		k->importer = importer_new(k->acct);
+	}
+	return k->importer;
+}
+
 static enum err
 append_items(struct ctl *c, const struct import_item *v, size_t n)
 {
-	struct importer *im = importer_new(c->acct);
 	bool *added = x_array(n + 1, sizeof(*added));
 	size_t at = 0, fresh = 0, messages = 0;
 	struct buf b = {0};
 	enum err e;
 
-	e = importer_add(im, v, n, added, &at);
+	e = importer_add(kept_importer(c), v, n, added, &at);
 	if (e != OK && at < n) {
 		buf_f(c->why, "%.*s: message %zu: %s", STR_ARG(v[at].mailbox),
 		    at + 1, err_name(e));
@@ -353,7 +378,8 @@ append_items(struct ctl *c, const struct import_item *v, size_t n)
 		put(c, &b, -1);
 	buf_free(&b);
 	x_free(&added);
-	importer_free(&im);
+	if (e != OK) /* what it has noted may not be so */
+		ctl_forget(c->kept);
 	return e;
 }
 
@@ -567,14 +593,17 @@ open_account(struct ctl *c)
 
 	if (!str_u64(c->arg[0], &g.account) || g.account == 0)
 		return ERR_INVALID;
+	c->account = g.account;
 	return acct_open(c->st, &g, c->arg[1], &c->acct);
 }
 
 enum err
 ctl_run(struct store *st, str verb, const str *arg, size_t n, int fd,
-    void (*line)(void *ctx, str line, int fd), void *ctx, struct buf *why)
+    void (*line)(void *ctx, str line, int fd), void *ctx, struct buf *why,
+    struct ctl_kept *kept)
 {
-	struct ctl c = {.st = st,
+	struct ctl c = {.kept = kept,
+	    .st = st,
 	    .arg = arg,
 	    .n = n,
 	    .fd = fd,

@@ -31,12 +31,20 @@
 #include "store/import.h"
 #include "store/store.h"
 
+/* What an asker's requests have in common: an import, so far. Zero at first. */
+struct ctl_kept {
+	uint64_t account;
+	struct acct *acct;
+	struct importer *importer;
+};
+void ctl_forget(struct ctl_kept *k);
+
 /* fd: what came with the request, or -1; stays the caller's. line: a line
  * of output with a descriptor (taken) or -1. why: in words, what went
  * wrong. */
 enum err ctl_run(struct store *st, str verb, const str *arg, size_t n, int fd,
-    void (*line)(void *ctx, str line, int fd), void *ctx,
-    struct buf *why) MUST_CHECK;
+    void (*line)(void *ctx, str line, int fd), void *ctx, struct buf *why,
+    struct ctl_kept *kept) MUST_CHECK;
 
 /* Items of an append batch, as the reader of src/store/import.h gives them. */
 void ctl_batch_add(struct buf *batch, const struct import_item *item);

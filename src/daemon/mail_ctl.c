@@ -22,6 +22,7 @@ struct control {
 	struct mail *mail;
 	struct chan *ch;
 	struct watch *watch;
+	struct ctl_kept kept;
 	bool gone; /* the caller does not read, or has hung up */
 };
 
@@ -36,6 +37,7 @@ control_free(struct control *c)
 			m->controls[i] = NULL;
 	pthread_mutex_unlock(&m->control_lock);
 	net_unwatch(&c->watch);
+	ctl_forget(&c->kept);
 	chan_free(&c->ch);
 	x_free(&c);
 }
@@ -125,7 +127,8 @@ control_run(struct control *c, str verb, const str *arg, size_t n, int fd,
 	}
 	if (str_eq(verb, S("kick")) && n == 1)
 		return kick(c, arg[0], why);
-	return ctl_run(c->mail->store, verb, arg, n, fd, control_line, c, why);
+	return ctl_run(
+	    c->mail->store, verb, arg, n, fd, control_line, c, why, &c->kept);
 }
 
 /* False: that was no request. */

@@ -9,19 +9,13 @@
  *     goes on as it began.
  * (2) A message is known when the mailbox held, when it was first looked at,
  *     as many of the same size and content as the item says (item.copy).
- *     What has the same size is read once, to be hashed.
+ *     What has the same size is read once, to be hashed: an importer serves
+ *     all batches of an import, or each would read it again.
  */
 #include "store/import.h"
 
 #define BATCH_MESSAGES 256
 #define BATCH_OCTETS (16u << 20)
-
-/* A message that was there, by its size. */
-struct known {
-	uint32_t seq;
-	uint32_t next; /* index + 1 of the next with this size; 0: none */
-	uint64_t hash; /* 0: not read yet */
-};
 
 struct box {
 	uint32_t id;
@@ -30,8 +24,11 @@ struct box {
 	bool keep; /* (1) */
 	struct view *view;
 	bool looked;
-	struct known *known;
-	struct map *by_size; /* size -> index + 1 */
+	/* (2) What was there: of each size the last one's number, and of each
+	 * the one before it with the same size; 0: none (left). */
+	struct map *by_size;
+	uint32_t *before;
+	struct map *by_hash; /* of those that were read: how many */
 };
 
 struct importer {
@@ -59,8 +56,9 @@ static void
 box_free(struct box *b)
 {
 	view_close(&b->view);
-	x_free(&b->known);
+	x_free(&b->before);
 	map_free(&b->by_size);
+	map_free(&b->by_hash);
 	x_free(&b);
 }
 
@@ -179,23 +177,23 @@ static enum err
 look(struct importer *im, struct box *b)
 {
 	struct entry e[64];
-	uint32_t seq = 1, exists, head;
+	uint32_t seq = 1, exists;
 	size_t n;
 	enum err r;
 
-	b->looked = true;
 	if ((r = view_open(im->a, b->id, true, 0, &b->view)) != OK)
 		return r;
+	b->looked = true;
 	exists = view_exists(b->view);
 	b->by_size = map_new();
-	b->known = x_array((size_t)exists + 1, sizeof(*b->known));
+	b->by_hash = map_new();
+	b->before = x_array((size_t)exists + 1, sizeof(*b->before));
 	while (seq <= exists) {
 		if ((n = view_entries(b->view, seq, e, NELEM(e))) == 0)
 			break;
 		for (size_t i = 0; i < n; i++, seq++) {
-			head = (uint32_t)(uintptr_t)map_get_u64(
+			b->before[seq] = (uint32_t)(uintptr_t)map_get_u64(
 			    b->by_size, e[i].size);
-			b->known[seq - 1] = (struct known){seq, head, 0};
 			map_put_u64(
 			    b->by_size, e[i].size, (void *)(uintptr_t)seq);
 		}
@@ -205,21 +203,25 @@ look(struct importer *im, struct box *b)
 	return OK;
 }
 
-/* Hashes what message k holds; one that cannot be read is like none. */
+/* Counts what message seq holds; one that cannot be read is like none. */
 static void
-hash_known(struct box *b, struct known *k)
+hash_known(struct box *b, uint32_t seq)
 {
 	struct source *src = NULL;
 	struct entry e;
+	uint64_t hash;
+	uintptr_t had;
 	char *p;
 
-	k->hash = 1;
-	if (view_entries(b->view, k->seq, &e, 1) != 1 || e.expunged ||
+	if (view_entries(b->view, seq, &e, 1) != 1 || e.expunged ||
 	    view_source(b->view, &e, &src) != OK)
 		return;
 	if ((p = x_try((size_t)src->size + 1)) != NULL &&
-	    src->ops->read(src, 0, p, (size_t)src->size) == OK)
-		k->hash = hash_keyed(str_of(p, (size_t)src->size)) | 2;
+	    src->ops->read(src, 0, p, (size_t)src->size) == OK) {
+		hash = hash_keyed(str_of(p, (size_t)src->size));
+		had = (uintptr_t)map_get_u64(b->by_hash, hash);
+		map_put_u64(b->by_hash, hash, (void *)(had + 1));
+	}
 	x_free(&p);
 	source_unref(&src);
 }
@@ -228,8 +230,8 @@ static enum err
 is_known(
     struct importer *im, struct box *b, const struct import_item *it, bool *yes)
 {
-	uint32_t i, count = 0;
-	uint64_t hash;
+	uint32_t seq;
+	uintptr_t had;
 	enum err e;
 
 	*yes = false;
@@ -237,16 +239,13 @@ is_known(
 		return e;
 	if (b->view == NULL)
 		return OK;
-	i = (uint32_t)(uintptr_t)map_get_u64(b->by_size, it->message.n);
-	hash = i == 0 ? 0 : hash_keyed(it->message) | 2;
-	for (; i != 0 && !*yes; i = b->known[i - 1].next) {
-		struct known *k = &b->known[i - 1];
-
-		if (k->hash == 0)
-			hash_known(b, k);
-		count += k->hash == hash;
-		*yes = count >= MAX(it->copy, 1u);
-	}
+	seq = (uint32_t)(uintptr_t)map_get_u64(b->by_size, it->message.n);
+	if (seq != 0)
+		map_put_u64(b->by_size, it->message.n, NULL);
+	for (; seq != 0; seq = b->before[seq])
+		hash_known(b, seq);
+	had = (uintptr_t)map_get_u64(b->by_hash, hash_keyed(it->message));
+	*yes = had >= MAX(it->copy, 1u);
 	return OK;
 }
 
@@ -343,14 +342,16 @@ box_end(struct importer *im, const struct import_item *it)
 	struct box *b;
 	enum err e;
 
-	if ((e = flush(im)) != OK || (e = box_get(im, it, &b)) != OK)
+	e = flush(im);
+	im->batch_box = NULL;
+	if (e != OK || (e = box_get(im, it, &b)) != OK)
 		return e;
 	if (b->keep && it->uidnext > b->uidnext) {
 		e = mailbox_set_uids(im->a, b->id, b->uidvalidity, it->uidnext);
-		if (e == OK)
-			b->uidnext = it->uidnext;
 	}
-	view_close(&b->view);
+	/* Whatever comes into it from another place is looked at anew. */
+	map_del(im->boxes, it->mailbox);
+	box_free(b);
 	return e == ERR_CANNOT ? OK : e;
 }
 
