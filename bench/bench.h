@@ -49,6 +49,9 @@ struct options {
 	int first; /* number of the first user */
 	int users;
 	const char *kind; /* of mail */
+	const char *mail; /* the file of kind "file" */
+	long distinct;    /* messages that `fill` makes, the others are copies;
+			   * 0: all */
 	const char *arg;
 	const char *password;
 	bool tls, one; /* one: all on the mailbox of the first user */
@@ -118,6 +121,8 @@ void
 ok(struct conn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* SELECT; the number of messages. */
 long imap_select(struct conn *c, const char *mailbox);
+/* SEARCH; how many are found. */
+long imap_search(struct conn *c, const char *key);
 void open_user(struct conn *c); /* connects, and logs its user in */
 
 /* ---- lmtp.c ---- */

@@ -88,6 +88,26 @@ imap_select(struct conn *c, const char *mailbox)
 	return n;
 }
 
+long
+imap_search(struct conn *c, const char *key)
+{
+	long n = -1;
+	char *s;
+
+	command(c, "SEARCH %s", key);
+	while ((s = answer(c))) {
+		if (strncmp(s, "* SEARCH", 8) != 0)
+			continue;
+		if (n < 0)
+			n = 0;
+		for (s += 8; *s; s++)
+			n += *s == ' ';
+	}
+	if (n < 0)
+		die("no untagged SEARCH");
+	return n;
+}
+
 void
 open_user(struct conn *c)
 {
@@ -128,19 +148,38 @@ append_some(struct conn *c, uint64_t first, int n)
 	operations(n);
 }
 
-/* Mail number i of the mailbox is mail number i, from 1. */
+/* Copies in the mailbox itself, twice as many each time. */
+static void
+fill_copies(struct conn *c)
+{
+	long n = opt.distinct;
+
+	imap_select(c, "INBOX");
+	while (n < opt.count) {
+		long k = n < opt.count - n ? n : opt.count - n;
+
+		ok(c, "COPY 1:%ld INBOX", k);
+		operations((double)k);
+		n += k;
+	}
+}
+
+/* Mail number i of the mailbox is mail number i, from 1; with --distinct they
+ * begin anew behind that many. */
 static void
 fill_run(struct conn *c)
 {
 	for (int u = c->id; u < opt.users; u += opt.conns) {
 		dial(c, opt.imap, false);
 		imap_login(c, opt.first + u);
-		for (long i = 1; i <= opt.count; i += opt.batch) {
-			long k = opt.count - i + 1;
+		for (long i = 1; i <= opt.distinct; i += opt.batch) {
+			long k = opt.distinct - i + 1;
 
 			append_some(c, (uint64_t)i,
 			    (int)(k < opt.batch ? k : opt.batch));
 		}
+		if (opt.distinct < opt.count)
+			fill_copies(c);
 		if (imap_select(c, "INBOX") != opt.count)
 			die("u%d has not %ld messages", opt.first + u,
 			    opt.count);
@@ -272,6 +311,16 @@ storeall_run(struct conn *c)
 	}
 }
 
+static void
+storeall_after(struct conn *c)
+{
+	long want = opt.count % 2 ? seqs[c->id] : 0;
+	long n = imap_search(c, "ANSWERED");
+
+	if (n != want)
+		die("%ld messages have the flag, %ld expected", n, want);
+}
+
 /* ---- copy and move ---- */
 
 static void
@@ -388,7 +437,7 @@ const struct workload workloads_imap[] = {
     {"flags", "--count STOREs of one message", flags_before, flags_prepare,
 	flags_run, flags_after, "op"},
     {"storeall", "STORE 1:*, --count times", flags_before, flags_prepare,
-	storeall_run, NULL, "msg"},
+	storeall_run, storeall_after, "msg"},
     {"copy", "COPY 1:*", flags_before, copy_prepare, copy_run, copy_after,
 	"msg"},
     {"move", "MOVE 1:* there and back", flags_before, copy_prepare, move_run,

@@ -395,7 +395,7 @@ user_memory(void)
 	return opt.root ? proc_memory(opt.root) : 0;
 }
 
-static double t0, t1, cpu0, cpu1, own0, own1;
+static double t0, t1, cpu0, cpu1, own0, own1, all0, all1;
 
 static double
 own_cpu(void)
@@ -410,6 +410,7 @@ start(void)
 		die("there is no process %d", opt.root);
 	cpu0 = opt.root ? proc_cpu(opt.root) : 0;
 	own0 = own_cpu();
+	all0 = proc_machine();
 	t0 = now();
 }
 
@@ -418,6 +419,7 @@ stop(void)
 {
 	t1 = now();
 	own1 = own_cpu();
+	all1 = proc_machine();
 	cpu1 = opt.root ? proc_cpu(opt.root) : 0;
 }
 
@@ -460,6 +462,9 @@ report(void)
 	figure("bytes", bytes);
 	figure("server_cpu", cpu1 - cpu0);
 	figure("own_cpu_share", (own1 - own0) / (t1 - t0));
+	/* Of whoever else runs here, in cores: how quiet the machine was. */
+	figure("others_cpu_share",
+	    (all1 - all0 - (cpu1 - cpu0) - (own1 - own0)) / (t1 - t0));
 	if (lat_n) {
 		qsort(lat, lat_n, sizeof *lat, by_value);
 		figure("latency_median", lat[lat_n / 2]);

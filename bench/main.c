@@ -30,8 +30,9 @@ usage(void)
 	      "  [--pop3 PORT] [--pop3s PORT] [--root PID] [--conns N]"
 	      " [--count N] [--size BYTES]\n"
 	      "  [--rcpts N] [--batch N] [--first USER] [--users N]"
-	      " [--kind text|mixed|attachment]\n"
-	      "  [--arg TEXT] [--password WORD] [--seed N] [--tls] [--one]\n"
+	      " [--kind text|mixed|attachment|list|file]\n"
+	      "  [--mail FILE] [--distinct N] [--arg TEXT] [--password WORD]"
+	      " [--seed N] [--tls] [--one]\n"
 	      "Loads the server on 127.0.0.1; its accounts are u0, u1, ..."
 	      " Prints figures, one a line.\n"
 	      "--root is the server's first process, whose CPU time is taken"
@@ -65,7 +66,8 @@ options(int ac, char **av)
 	    {"count", 1, 0, 'n'}, {"size", 1, 0, 's'}, {"rcpts", 1, 0, 'R'},
 	    {"batch", 1, 0, 'b'}, {"first", 1, 0, 'f'}, {"users", 1, 0, 'u'},
 	    {"kind", 1, 0, 'k'}, {"arg", 1, 0, 'a'}, {"password", 1, 0, 'w'},
-	    {"seed", 1, 0, 'S'}, {"tls", 0, 0, 't'}, {"one", 0, 0, 'o'}, {0}};
+	    {"seed", 1, 0, 'S'}, {"mail", 1, 0, 'm'}, {"distinct", 1, 0, 'd'},
+	    {"tls", 0, 0, 't'}, {"one", 0, 0, 'o'}, {0}};
 	int o;
 
 	while ((o = getopt_long(ac, av, "", names, NULL)) != -1) {
@@ -121,6 +123,12 @@ options(int ac, char **av)
 		case 'S':
 			opt.seed = (uint64_t)number(optarg);
 			break;
+		case 'm':
+			opt.mail = optarg;
+			break;
+		case 'd':
+			opt.distinct = number(optarg);
+			break;
 		case 't':
 			opt.tls = true;
 			break;
@@ -131,6 +139,8 @@ options(int ac, char **av)
 			usage();
 		}
 	}
+	if (opt.distinct == 0 || opt.distinct > opt.count)
+		opt.distinct = opt.count;
 	if (opt.conns < 1 || opt.users < 1 || opt.rcpts < 1 || opt.batch < 1 ||
 	    opt.count < 1)
 		usage();

@@ -93,6 +93,23 @@ proc_cpu(int root)
 }
 
 double
+proc_machine(void)
+{
+	unsigned long user, nice, sys, irq, soft;
+	FILE *f = fopen("/proc/stat", "r");
+	int n = 0;
+
+	if (f) {
+		n = fscanf(f, "cpu %lu %lu %lu %*u %*u %lu %lu", &user, &nice,
+		    &sys, &irq, &soft);
+		fclose(f);
+	}
+	return n == 5 ? (double)(user + nice + sys + irq + soft) /
+			    (double)sysconf(_SC_CLK_TCK)
+		      : 0;
+}
+
+double
 proc_memory(int root)
 {
 	double total = 0;

@@ -3,7 +3,7 @@
 # bench/servers/README. Configured for many users: several clients a process,
 # hibernation, limits that are never met, one process each of auth and of the
 # login services beside a core; mail_fsync as it comes, which does not flush
-# flags.
+# flags, or as BENCH_FSYNC says.
 set -euo pipefail
 p=$BENCH_PORT
 mail=$BENCH_DIR/mail
@@ -22,8 +22,10 @@ configure() {
 	fi
 	chmod 711 "$BENCH_DIR"
 	chown $me:$group "$mail"
+	local hash={PLAIN}bench
+	[ "${BENCH_HASH:-plain}" = plain ] || hash=$(doveadm -O pw -p bench)
 	for ((i = 0; i < BENCH_USERS; i++)); do
-		echo "u$i:{PLAIN}bench::::::"
+		echo "u$i:$hash::::::"
 	done >"$BENCH_DIR/users"
 	[ -f "$BENCH_DIR/cert.pem" ] || openssl req -x509 -newkey ec \
 		-pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
@@ -53,6 +55,7 @@ mail_location = $at
 mail_home = $mail/%u
 mail_max_userip_connections = 0
 mail_always_cache_fields =
+mail_fsync = ${BENCH_FSYNC:-optimized}
 imap_hibernate_timeout = 5s
 disable_plaintext_auth = no
 auth_mechanisms = plain login

@@ -14,9 +14,14 @@ start() {
 	chmod 711 "$BENCH_DIR"
 	if [ ! -f "$BENCH_DIR/users" ]; then
 		for ((i = 0; i < BENCH_USERS; i++)); do
+			if [ "${BENCH_HASH:-plain}" = default ]; then
+				echo bench | "$bin" user add u$i --password-stdin \
+					--data "$data" >/dev/null
+			fi
 			echo "u$i:{PLAIN}bench"
 		done >"$BENCH_DIR/users"
-		"$bin" user import "$BENCH_DIR/users" --data "$data" >/dev/null
+		[ "${BENCH_HASH:-plain}" = default ] ||
+			"$bin" user import "$BENCH_DIR/users" --data "$data" >/dev/null
 	fi
 	own=()
 	if [ "$(id -u)" = 0 ]; then
