@@ -7,7 +7,7 @@
  *
  * Each turn has a seed of its own. When a turn fails, its seed is printed;
  * SEED=N in the environment runs that one turn alone. TURNS=N multiplies
- * the number of turns, for long runs.
+ * the number of turns, for long runs; FIRST=N is the seed of the first one.
  */
 #ifndef TESTS_SEEDS_H
 #define TESTS_SEEDS_H
@@ -60,6 +60,7 @@ seeds_next(struct rnd *r, uint64_t turns)
 {
 	const char *seed = getenv("SEED");
 	const char *more = getenv("TURNS");
+	const char *first = getenv("FIRST");
 
 	if (r->turn == 0 && more != NULL)
 		turns *= strtoull(more, NULL, 10);
@@ -67,7 +68,9 @@ seeds_next(struct rnd *r, uint64_t turns)
 		r->turns = seed != NULL ? 1 : turns;
 	if (r->turn == r->turns)
 		return false;
-	r->seed = seed != NULL ? strtoull(seed, NULL, 10) : r->turn + 1;
+	r->seed = r->turn + (first != NULL ? strtoull(first, NULL, 10) : 1);
+	if (seed != NULL)
+		r->seed = strtoull(seed, NULL, 10);
 	r->state = r->seed * 0x2545f4914f6cdd1du;
 	r->turn++;
 	return true;

@@ -149,6 +149,7 @@ def test_crash_in_recovery(path):
                     "--", tool("storeload"), "verify", "{dir}", m.group(1), facts])
                 assert bad == 0, out
                 tried += states
+        tell_states(f"recovery.{path}", tried)
         assert tried >= 60
 
 
@@ -173,13 +174,15 @@ def test_r95_killed(program, path):
         facts = whole.top / "facts"
         acked, changes = log_says(whole)
         assert acked != ""
-        for n in range(1, changes, max(1, changes // KILLS)):
+        points = range(1, changes, max(1, changes // KILLS))
+        for n in points:
             with Recording(path + "-killed") as rec:
                 r = record(rec, program, path, check=False, RECORD_KILL_AT=str(n))
                 assert r.returncode in (-9, 0), (n, r.stdout, r.stderr)
                 r = subprocess.run([tool(program), "verify", str(rec.data), log_says(rec)[0],
                                     str(facts)], capture_output=True, text=True, timeout=60)
                 assert r.returncode == 0, (path, n, r.stdout[-3000:], r.stderr[-1000:])
+        tell_states(f"killed.{path}", len(points))
 
 
 def restante(rec, *args, **more):

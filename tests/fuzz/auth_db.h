@@ -8,14 +8,14 @@
 
 #include "auth/serve.h"
 
-static char auth_dir[] = "/tmp/fuzz_auth.XXXXXX";
+static char auth_dir[64];
 
 static void
 auth_db_remove(void)
 {
 	static const char *const files[] = {
 	    "secrets.mdb", "secrets.mdb-lock", "lock"};
-	char path[64];
+	char path[100];
 
 	for (size_t i = 0; i < NELEM(files); i++) {
 		snprintf(path, sizeof(path), "%s/%s", auth_dir, files[i]);
@@ -39,6 +39,8 @@ auth_db(void)
 		return a;
 	log_setup("fuzz", LOG_ERROR + 1);
 	limits_default(&limits);
+	snprintf(auth_dir, sizeof(auth_dir), "%s/fuzz_auth.XXXXXX",
+	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	FUZZ_TRUE(mkdtemp(auth_dir) != NULL);
 	atexit(auth_db_remove);
 	FUZZ_TRUE(auth_open(&a, auth_dir, &conf) == OK);
