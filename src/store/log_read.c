@@ -236,6 +236,23 @@ group_at(struct log_reader *r, uint64_t off, uint64_t end, struct log_group *g)
 	return group_valid(r, head, &h, g) ? 1 : 0;
 }
 
+/* How many octets of zeros the window holds from there on, in large steps:
+ * most of what stands behind the last group are zeros written ahead. */
+static uint64_t
+zeros_at(const struct log_reader *r, uint64_t off)
+{
+	static const char zeros[512];
+	size_t at = (size_t)(off - r->at);
+	size_t n = 0;
+
+	if (off < r->at || at > r->n)
+		return 0;
+	while (r->n - at - n >= sizeof(zeros) &&
+	       memcmp(r->window + at + n, zeros, sizeof(zeros)) == 0)
+		n += sizeof(zeros);
+	return n;
+}
+
 /* What stands where no group does. */
 static enum log_next
 what_follows(struct log_reader *r, uint64_t off, uint64_t end)
@@ -253,8 +270,10 @@ what_follows(struct log_reader *r, uint64_t off, uint64_t end)
 			return LOG_FAILED;
 		if (n == 0)
 			break;
-		if ((size_t)n == sizeof(word) && dec_u64(&d) == 0)
+		if ((size_t)n == sizeof(word) && dec_u64(&d) == 0) {
+			off += zeros_at(r, off + sizeof(word));
 			continue;
+		}
 		what = LOG_TORN;
 		d = dec_of(str_of(word, 4));
 		if ((size_t)n < sizeof(word) || dec_u32(&d) != GROUP_MAGIC)
