@@ -12,6 +12,7 @@
  * RECORD_KILL_AT=n: the n-th change, counted over all processes, is not
  * made; its process is killed instead.
  * RECORD_SIZE=bytes: of the log; 1 GiB, sparse.
+ * RECORD_PASS=1: acknowledgements are also written to their descriptor.
  *
  * (1) The calls are caught where libc offers them, and in syscall(), by
  *     which src/os makes most of them.
@@ -55,6 +56,7 @@ static struct reclog *rl; /* NULL: nothing is recorded */
 static char root[PATH_MAX];
 static size_t root_n;
 static bool nosync;
+static bool pass;
 static uint64_t kill_at;
 
 /* What a descriptor is; guarded by rl->mu. handle 0: none of ours. */
@@ -107,6 +109,7 @@ record_init(void)
 		return;
 	root_n = strlen(root);
 	nosync = getenv("RECORD_NOSYNC") != NULL;
+	pass = getenv("RECORD_PASS") != NULL;
 	kill_at = at != NULL ? strtoull(at, NULL, 10) : 0;
 	fd = (int)raw(
 	    SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600L);
@@ -456,7 +459,7 @@ ack(int fd, const void *p, size_t n)
 		return false;
 	put(&(struct reclog_rec){.op = REC_ACK}, p, n);
 	leave();
-	return true;
+	return !pass;
 }
 
 static ssize_t
