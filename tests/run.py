@@ -5,9 +5,10 @@
 Parts (name them to run only those): lint, unit (cmocka, under ASan and
 UBSan), fuzz (stored inputs replayed, under ASan and UBSan), tsan (what has
 threads), server (pytest against a server built with the sanitizers), release
-(pytest that wants the release build: crash, kill, isolation), clients (real
-mail programs). Each tool's own count is added up; reasons of skips and the
-output of failures are printed; the last line is the sum.
+(pytest that wants the release build: crash, kill, isolation), soak (a minute
+of it, under ASan and UBSan, and its checker), clients (real mail programs).
+Each tool's own count is added up; reasons of skips and the output of failures
+are printed; the last line is the sum.
 """
 import json
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = Path(os.environ.get("RESTANTE_BUILDS", ROOT))
-PARTS = ["lint", "unit", "fuzz", "tsan", "server", "release", "clients"]
+PARTS = ["lint", "unit", "fuzz", "tsan", "server", "release", "soak", "clients"]
 BUILDS = {
     "build": ["-Dbuildtype=debugoptimized"],
     "build-asan": ["-Db_sanitize=address,undefined", "-Db_lundef=false",
@@ -202,6 +203,8 @@ def main(parts):
         shutil.rmtree(OUT / "build" / "crash-states", ignore_errors=True)
         pytest("build", "tests/release", "tests/crash")
         crash_states("build")
+    if "soak" in parts:
+        pytest("build-asan", "tests/soak")
     if "clients" in parts:
         pytest("build", "tests/clients")
     for name, text in fallen:

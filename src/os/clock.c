@@ -44,7 +44,7 @@ os_wall_ms(void)
 {
 	if (atomic_load_explicit(&clock_fixed, memory_order_acquire))
 		return atomic_load(&fixed_wall_ms);
-	return clock_us(CLOCK_REALTIME) / 1000;
+	return clock_us(CLOCK_REALTIME) / 1000 + fault_wall_ms();
 }
 
 struct stamp

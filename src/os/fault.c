@@ -6,14 +6,33 @@
  * (1) A call is counted once, by whoever makes it: os or a wrap of LMDB's.
  * (2) EINTR is never sticky: the calls that meet it are retried, and would
  *     be so for ever.
+ * (3) The page of orders is written by a test while the processes run; it
+ *     writes mask last, and what it writes is read anew at each call.
  */
 #include "os/os_int.h"
 
 #ifdef RESTANTE_FAULTS
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* The file that $RESTANTE_FAULT_PAGE names, shared by all processes (3). */
+struct orders {
+	_Atomic int64_t wall_ms; /* added to the wall clock */
+	_Atomic uint32_t mask;   /* of enum os_call; 0: no fault */
+	_Atomic uint32_t error;
+	_Atomic uint32_t sticky;
+	_Atomic int32_t left; /* the call that makes it 0 fails */
+	_Atomic uint32_t hits;
+	char title[36]; /* only processes with this in their title */
+};
+
+static struct orders *orders;
+static char own_title[64];
 
 static struct {
 	_Atomic unsigned mask; /* 0: no fault is set */
@@ -65,13 +84,44 @@ os_fault_hit(void)
 	return atomic_load(&fault.hit);
 }
 
+/* What the page of orders says of this call. */
+static int
+ordered(enum os_call call, size_t *len)
+{
+	char title[sizeof(orders->title)];
+	int32_t left;
+
+	if ((atomic_load(&orders->mask) & 1u << call) == 0)
+		return 0;
+	memcpy(title, orders->title, sizeof(title));
+	title[sizeof(title) - 1] = '\0';
+	if (strstr(own_title, title) == NULL)
+		return 0;
+	left = atomic_fetch_sub(&orders->left, 1);
+	if (left != 1 && !(left < 1 && atomic_load(&orders->sticky) != 0))
+		return 0;
+	atomic_fetch_add(&orders->hits, 1);
+	if (len != NULL)
+		*len = 0;
+	return (int)atomic_load(&orders->error);
+}
+
+int64_t
+fault_wall_ms(void)
+{
+	return orders != NULL ? atomic_load(&orders->wall_ms) : 0;
+}
+
 int
 os_fault(enum os_call call, size_t *len)
 {
 	size_t short_by = atomic_load(&fault.short_by);
 	uint64_t at = atomic_load(&fault.at);
 	uint64_t n;
+	int e;
 
+	if (orders != NULL && (e = ordered(call, len)) != 0)
+		return e;
 	if ((atomic_load(&fault.mask) & 1u << call) == 0)
 		return 0;
 	n = atomic_fetch_add(&fault.seen, 1) + 1;
@@ -190,15 +240,33 @@ wish_set(void)
 	    wish.mask, wish.n, wish.error, (size_t)wish.short_by, wish.sticky);
 }
 
+static void
+orders_map(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	void *p;
+
+	if (fd < 0)
+		log_panic("RESTANTE_FAULT_PAGE cannot be opened");
+	p = mmap(
+	    NULL, sizeof(*orders), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (p == MAP_FAILED)
+		log_panic("RESTANTE_FAULT_PAGE cannot be mapped");
+	orders = p;
+}
+
 /* Read before main, so that no call is missed; children inherit what is
  * set. The copy is kept: os_title may overwrite the environment. */
 __attribute__((constructor)) static void
 fault_from_environment(void)
 {
 	static char copy[256];
-	const char *s = getenv("RESTANTE_FAULT");
+	const char *s = getenv("RESTANTE_FAULT_PAGE");
 
-	if (s == NULL)
+	if (s != NULL)
+		orders_map(s);
+	if ((s = getenv("RESTANTE_FAULT")) == NULL)
 		return;
 	snprintf(copy, sizeof(copy), "%s", s);
 	if (!wish_parse(str_c(copy)))
@@ -210,6 +278,7 @@ fault_from_environment(void)
 void
 fault_title(const char *title)
 {
+	snprintf(own_title, sizeof(own_title), "%s", title);
 	if (wish.title.n > 0 &&
 	    str_find(str_c(title), wish.title) < strlen(title))
 		wish_set();
@@ -220,6 +289,12 @@ fault_title(const char *title)
 void
 fault_title(const char *title)
 {
+}
+
+int64_t
+fault_wall_ms(void)
+{
+	return 0;
 }
 
 void

@@ -46,6 +46,8 @@ enum os_call {
  * "write+sync:17:ENOSPC:in=mail": kinds are the names below in lower case;
  * short is "short" (by one) or a number of bytes; with in=, it is set in
  * the process that gives itself, by os_title, a title with TITLE in it.
+ * $RESTANTE_FAULT_PAGE names a file (64 bytes; struct orders in fault.c) by
+ * which a test makes faults and sets the wall clock while processes run.
  * In a build without -Dfaults=true these do nothing. */
 void os_fault_set(
     unsigned mask, uint64_t n, int error, size_t short_by, bool sticky);

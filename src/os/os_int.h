@@ -66,6 +66,8 @@ raw_ftruncate(int fd, off_t n)
 
 /* Sets the fault that the environment holds for processes of this title. */
 void fault_title(const char *title);
+/* By how much a test has set the wall clock forward. */
+int64_t fault_wall_ms(void);
 
 /* Asks the hook for a call that has no length: 0, or -1 with errno set.
  * EINTR is as if it had been retried, since (1) of os.h hides it. */

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: ISC
+# Copyright (c) 2026 The restante authors
+"""The servers that a soak can be run on: restante with all that a nemesis can
+do to it, and any that has an adapter in bench/servers."""
+import json
+import mmap
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from harness import BUILD, PASSWORD, ROOT, Imap, Server, free_port
+
+KINDS = ("open", "read", "write", "sync", "truncate")  # enum os_call
+ERRNO = {"EIO": 5, "ENOSPC": 28}
+
+
+class Page:
+    """The page of orders of a build with -Dfaults=true: struct orders in
+    src/os/fault.c."""
+
+    def __init__(self, path):
+        path.write_bytes(bytes(4096))
+        self.f = open(path, "r+b")
+        self.m = mmap.mmap(self.f.fileno(), 4096)
+
+    def clock(self, ms):
+        struct.pack_into("<q", self.m, 0, ms)
+
+    def fault(self, kinds, error, n=1, sticky=False, title="mail"):
+        struct.pack_into("<I", self.m, 8, 0)
+        struct.pack_into("<IIi", self.m, 12, ERRNO[error], int(sticky), n)
+        struct.pack_into("36s", self.m, 28, title.encode())
+        struct.pack_into("<I", self.m, 8, sum(1 << KINDS.index(k) for k in kinds))
+
+    def clear(self):
+        struct.pack_into("<I", self.m, 8, 0)
+
+    def hits(self):
+        return struct.unpack_from("<I", self.m, 24)[0]
+
+
+class Restante:
+    strict = True
+    password = PASSWORD
+    accounts = ("ann", "bob", "sue")
+
+    def __init__(self, seed):
+        options = json.loads((BUILD / "meson-info" / "intro-buildoptions.json").read_text())
+        self.top = Path(tempfile.mkdtemp(prefix="restante-soak-"))
+        self.rng = random.Random(seed)
+        self.page = None
+        env = {}
+        if any(o["name"] == "faults" and o["value"] for o in options):
+            self.page = Page(self.top / "orders")
+            env["RESTANTE_FAULT_PAGE"] = str(self.top / "orders")
+        settings = ["connections_per_account=1000", "connections_per_address=1000"]
+        # So that compaction has something to do.
+        self.server = Server(users=self.accounts, settings=settings, data=self.top, env=env)
+        self.version = "restante, " + BUILD.name
+
+    def start(self):
+        self.server.start(60)
+        self.ports = self.server.ports
+
+    def close(self):
+        try:
+            self.server.close()
+        finally:
+            shutil.rmtree(self.top, ignore_errors=True)
+
+    def log(self):
+        return self.server.tail(1 << 20)
+
+    def verify(self, full=False):
+        r = self.server.cli("check", *(["--full"] if full else []), check=False, timeout=300)
+        last = r.stdout.decode(errors="replace").splitlines()[-1:]
+        good = last == ["0 faults"]
+        return 0 if good else 1, "" if good else (r.stdout + r.stderr).decode(errors="replace")[-2000:]
+
+    @staticmethod
+    def uidl(text):
+        uv, uid = text.split(".")
+        return int(uid, 16), int(uv, 16)
+
+    # -- what a nemesis does --
+    def nemesis(self):
+        kinds = ["kill"] * 5 + ["stop"] * 3 + ["restart", "restart -9", "hup"]
+        if self.page:
+            kinds += ["full"] * 2 + ["sync"] * 2 + ["read"] * 2 + ["write"] * 2 + ["clock"] * 2
+        return kinds
+
+    def do(self, kind):
+        """Does it, and undoes what would last; what it was, in words."""
+        rng, s = self.rng, self.server
+        if kind in ("kill", "stop"):
+            who = rng.choice(["mail", "front", "auth", "keys", "intake"] + ["restante"] * (kind == "stop"))
+            pids = [s.proc.pid] if who == "restante" else s.pids(who)
+            if not pids:
+                return f"no {who}"
+            pid = rng.choice(pids)
+            try:
+                if kind == "kill":
+                    os.kill(pid, signal.SIGKILL)
+                    return f"kill -9 {who}"
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(0.1 + rng.random())
+                os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                return f"{who} went by itself"
+            return f"stop {who}"
+        if kind == "hup":
+            s.proc.send_signal(signal.SIGHUP)
+            return "SIGHUP"
+        if kind == "restart":
+            s.stop(wait=60)
+            s.start(60)
+            return "restart"
+        if kind == "restart -9":
+            kids = s.pids()
+            s.stop(signal.SIGKILL)
+            end = time.monotonic() + 20
+            while any(Path(f"/proc/{p}").exists() for p in kids):
+                assert time.monotonic() < end, "children of a supervisor that was killed go on"
+                time.sleep(0.02)
+            s.start(60)
+            return "kill -9 all, start"
+        if kind == "full":
+            self.page.fault(("write",), "ENOSPC", rng.randrange(1, 10), True)
+            time.sleep(0.3 + rng.random())
+            self.page.clear()
+            return f"disk full, {self.page.hits()} faults so far"
+        if kind == "clock":
+            by = rng.choice([-86400, -3600, -60, 60, 3600, 30 * 86400, 0])
+            self.page.clock(by * 1000)
+            return f"clock {by:+} s"
+        self.page.fault((kind,), "EIO", rng.randrange(1, 40))
+        time.sleep(0.3 + rng.random())
+        self.page.clear()
+        return f"{kind} fails, {self.page.hits()} faults so far"
+
+
+class Adapter:
+    """A server of bench/servers. Its replies may lag behind another session's
+    work until the next answer that tells of it; nothing is killed."""
+    strict = False
+    password = "bench"
+    accounts = ("u0", "u1", "u2")
+
+    def __init__(self, script, seed):
+        self.script = str(Path(script).resolve())
+        self.top = Path(tempfile.mkdtemp(prefix="restante-soak-"))
+        self.rng = random.Random(seed)
+        self.port = next(p for p in iter(lambda: random.randrange(20000, 30000), 0)
+                         if free_port())
+        self.ports = {k: self.port + n for n, k in enumerate(("imap", "imaps", "pop3", "pop3s", "lmtp"))}
+        self.version = self.call("version").strip()
+
+    def call(self, what):
+        env = dict(os.environ, BENCH_DIR=str(self.top), BENCH_PORT=str(self.port), BENCH_USERS="3")
+        r = subprocess.run([self.script, what], env=env, stdout=subprocess.PIPE, timeout=120, check=True, cwd=ROOT)
+        return r.stdout.decode(errors="replace")
+
+    def start(self):
+        self.call("start")
+
+    def close(self):
+        self.call("wipe")
+        shutil.rmtree(self.top, ignore_errors=True)
+
+    def log(self):
+        p = self.top / "log"
+        return p.read_text(errors="replace")[-3000:] if p.exists() else ""
+
+    def verify(self, full=False):
+        return 0, ""
+
+    @staticmethod
+    def uidl(text):
+        m = re.fullmatch(r"([0-9a-f]{8})([0-9a-f]{8})", text)
+        return int(m[1], 16), int(m[2], 16)
+
+    def nemesis(self):
+        return ["restart", "nothing", "nothing"]
+
+    def do(self, kind):
+        if kind == "restart":
+            self.call("restart")
+        return kind
+
+
+def answers(server, account):
+    """Whether it takes a login."""
+    try:
+        with Imap(server.ports["imap"], timeout=10) as c:
+            c.response()
+            return c.cmd(f'LOGIN {account} "{server.password}"')[1].startswith(b"OK")
+    except (OSError, EOFError):
+        return False
