@@ -526,9 +526,10 @@ class Pop3Client(Client):
             first = c.ask(f"RETR {n}")
             if not first.startswith(b"+OK"):
                 self.rec.end(i, "no", first.decode("latin-1"))
-                return
+                return False
             mid, sha = known(b"".join(x + b"\r\n" for x in c.multiline()))
             self.rec.end(i, "ok", mid=mid, sha=sha, uv=row[1])
+            return True
         except LOST as e:
             self.rec.end(i, "unk", repr(e))
             raise
@@ -537,9 +538,8 @@ class Pop3Client(Client):
         c, rng = self.conn, self.rng
         dele = []
         for n, row in enumerate(rows, 1):
-            if rng.random() < 0.5:
-                self.retr(n, row)
-            if rng.random() < (0.35 if len(rows) > 20 else 0.1):
+            # Only what somebody has seen is deleted: all else must be there.
+            if rng.random() < 0.5 and self.retr(n, row) and rng.random() < (0.6 if len(rows) > 20 else 0.2):
                 if c.ask(f"DELE {n}").startswith(b"+OK"):
                     dele.append(row[:2])
         x = rng.random()
