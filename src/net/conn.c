@@ -164,11 +164,35 @@ guard_set(struct conn *c, int64_t ms)
 	timer_want(c);
 }
 
+/* Arms, then parks. False: something has happened meanwhile. */
+static bool
+conn_park(struct conn *c, bool *bad)
+{
+	conn_id id = conn_self(c);
+	bool in = c->in_epoll;
+
+	io_shrink(c);
+	if (c->armed != c->want) {
+		if (!pool_arm(c->net, c->fd, id, c->want, &in)) {
+			*bad = true;
+			return false;
+		}
+		c->in_epoll = true;
+		c->armed = c->want;
+	}
+	if (c->phase == PH_PUMP && !pump_arm(c)) {
+		*bad = true;
+		return false;
+	}
+	return own_park(c);
+}
+
 conn_id
 conn_make(struct net *n, int fd, const struct service *s, void *user,
     const struct os_addr *peer, str input, struct tls *tls, uint32_t count_row)
 {
 	struct conn *c = slot_take(n);
+	bool bad = false;
 	conn_id id;
 
 	if (c == NULL)
@@ -187,8 +211,7 @@ conn_make(struct net *n, int fd, const struct service *s, void *user,
 	}
 	if (tls != NULL) {
 		c->phase = PH_SHAKE;
-		if (tls_start(c, tls) != OK)
-			c->pend |= EV_KILL;
+		conn_set_tls(c, tls);
 		guard_set(c, (int64_t)limits.prelogin_s * 1000);
 	}
 	listen_count(c, true);
@@ -199,7 +222,10 @@ conn_make(struct net *n, int fd, const struct service *s, void *user,
 	young_add(c);
 	if (atomic_load(&n->stopping))
 		c->pend |= EV_KILL;
-	pool_push(c);
+	/* In TLS the client speaks first: nothing is to be done before. */
+	c->want = EPOLLIN;
+	if (tls == NULL || c->pend != 0 || !conn_park(c, &bad))
+		pool_push(c);
 	return id;
 }
 
@@ -530,7 +556,8 @@ step_tls(struct conn *c)
 static enum step
 step_shake(struct conn *c)
 {
-	if ((c->pend & (EV_STOP | EV_HUP)) != 0)
+	if ((c->pend & (EV_STOP | EV_HUP)) != 0 ||
+	    (!tls_on(c) && tls_start(c, NULL) != OK))
 		return STEP_END;
 	switch (tls_shake(c, &c->want)) {
 	case SHAKE_DONE:
@@ -696,6 +723,7 @@ conn_events(struct conn *c)
 		/* TLS may have wanted to write in order to read. */
 		if ((c->pend & (EV_IN | EV_HUP)) != 0 || c->tls != NULL)
 			c->ready = true;
+		tls_ready(c);
 		c->pend &= ~(uint32_t)(EV_IN | EV_OUT);
 	}
 	if ((c->pend & EV_KILL) != 0)
@@ -712,29 +740,6 @@ conn_events(struct conn *c)
 		return false;
 	timer_want(c);
 	return true;
-}
-
-/* Arms, then parks. False: something has happened meanwhile. */
-static bool
-conn_park(struct conn *c, bool *bad)
-{
-	conn_id id = conn_self(c);
-	bool in = c->in_epoll;
-
-	io_shrink(c);
-	if (c->armed != c->want) {
-		if (!pool_arm(c->net, c->fd, id, c->want, &in)) {
-			*bad = true;
-			return false;
-		}
-		c->in_epoll = true;
-		c->armed = c->want;
-	}
-	if (c->phase == PH_PUMP && !pump_arm(c)) {
-		*bad = true;
-		return false;
-	}
-	return own_park(c);
 }
 
 void

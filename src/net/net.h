@@ -117,6 +117,9 @@ void net_unwatch(struct watch **w);
 void net_tick(struct net *n, int ms, void (*tick)(void *arg), void *arg);
 /* Runs job(arg) once, soon, on a pool thread; it may wait for the store. */
 void net_job(struct net *n, void (*job)(void *arg), void *arg);
+/* From a job or a watch's ready that does not wait any more: what it adds or
+ * pokes from here on may be run by this thread when the job has ended. */
+void net_last(void);
 void net_poke_all(struct net *n);
 uint32_t net_count(struct net *n);
 uint32_t net_fds(struct net *n); /* descriptors of connections */

@@ -281,6 +281,11 @@ void own_take(struct conn *c); /* the events set meanwhile: into c->pend */
 bool own_park(struct conn *c); /* false: there are events */
 void pool_signal(struct net *n, conn_id id, uint32_t ev);
 void pool_push(struct conn *c); /* to the back of the run queue */
+/* Between the two, what this thread queues wakes one other thread at most,
+ * and only at the end: it takes the first thing itself. Nothing between them
+ * may wait. */
+void pool_soon(void);
+void pool_soon_end(struct net *n);
 struct conn *slot_take(struct net *n);
 void slot_give(struct conn *c);
 bool pool_arm(struct net *n, int fd, uint64_t id, uint32_t mask, bool *in);
@@ -332,7 +337,8 @@ enum shake tls_shake(struct conn *c, uint8_t *want);
 ssize_t tls_read(struct conn *c, void *p, size_t n, uint8_t *want);
 ssize_t tls_write(struct conn *c, const void *p, size_t n, uint8_t *want);
 bool tls_on(const struct conn *c);
-bool tls_pending(const struct conn *c);
+/* There is news of the socket: a read may find something again. */
+void tls_ready(struct conn *c);
 /* Says close_notify. False: not yet all, again when c->fd is writable. */
 bool tls_bye(struct conn *c);
 void tls_conn_free(struct conn *c);

@@ -166,6 +166,46 @@ pool_wake(struct net *n)
 		;
 }
 
+/* What this thread has queued and will come for at once: one such thing needs
+ * nobody else to wake, and most of the time there is one. */
+static _Thread_local struct {
+	bool on;
+	unsigned n;
+} soon;
+static _Thread_local bool may_soon; /* a job or a watch runs */
+
+void
+pool_soon(void)
+{
+	soon.on = true;
+	soon.n = 0;
+}
+
+void
+pool_soon_end(struct net *n)
+{
+	bool wake = false;
+
+	soon.on = false;
+	if (soon.n > 1) {
+		pthread_mutex_lock(&n->lock);
+		wake = n->nwaiting > 0;
+		pthread_mutex_unlock(&n->lock);
+	}
+	if (wake)
+		pool_wake(n);
+}
+
+/* Something was queued, and a thread waits that could take it. */
+static void
+pool_tell(struct net *n)
+{
+	if (soon.on)
+		soon.n++;
+	else
+		pool_wake(n);
+}
+
 void
 pool_push(struct conn *c)
 {
@@ -182,7 +222,7 @@ pool_push(struct conn *c)
 	wake = n->nwaiting > 0;
 	pthread_mutex_unlock(&n->lock);
 	if (wake)
-		pool_wake(n);
+		pool_tell(n);
 }
 
 void
@@ -200,7 +240,14 @@ net_job(struct net *n, void (*job)(void *arg), void *arg)
 	wake = n->nwaiting > 0;
 	pthread_mutex_unlock(&n->lock);
 	if (wake)
-		pool_wake(n);
+		pool_tell(n);
+}
+
+void
+net_last(void)
+{
+	if (may_soon && !soon.on)
+		pool_soon();
 }
 
 /* The lock is held. */
@@ -222,7 +269,11 @@ static void
 job_run(struct net *n, struct job *j)
 {
 	pthread_mutex_unlock(&n->lock);
+	may_soon = n->started;
 	j->fn(j->arg);
+	may_soon = false;
+	if (soon.on)
+		pool_soon_end(n);
 	free(j);
 	pthread_mutex_lock(&n->lock);
 	n->njobs--;
@@ -306,10 +357,16 @@ pool_event(struct net *n, const struct epoll_event *e)
 			timer_turn(n);
 			break;
 		case SP_LISTEN:
+			pool_soon();
 			listen_ready(n, (unsigned)(id & 0xff));
+			pool_soon_end(n);
 			break;
 		case SP_WATCH:
+			may_soon = n->started;
 			watch_ready(n, id);
+			may_soon = false;
+			if (soon.on)
+				pool_soon_end(n);
 			break;
 		}
 		return;
@@ -404,11 +461,14 @@ worker_main(void *arg)
 	pthread_mutex_lock(&n->lock);
 	for (;;) {
 		if ((j = job_pop(n)) != NULL) {
+			soon.n = 0;
 			pool_grow(n);
 			job_run(n, j);
 		}
-		/* Now and then what epoll has comes before the queue. */
-		c = ++turns % 8 == 0 ? NULL : queue_pop(n);
+		/* Now and then what epoll has comes before the queue; but not
+		 * before what only we know of. */
+		c = soon.n == 0 && ++turns % 8 == 0 ? NULL : queue_pop(n);
+		soon.n = 0;
 		if (c != NULL) {
 			pool_grow(n);
 			pthread_mutex_unlock(&n->lock);

@@ -12,6 +12,9 @@
  * (3) Renegotiation is off; KeyUpdates and other records without data are
  *     counted, and too many in a row end the connection (R27).
  * (4) A context is immutable once made; a reload makes another.
+ * (5) What is there is read with one call, headers of records and all; a
+ *     short read has emptied the socket, and until epoll tells of more
+ *     (tls_ready) it is not asked again.
  */
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 #include <errno.h>
@@ -23,6 +26,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "net/net_int.h"
 
@@ -48,8 +52,10 @@ struct tls {
 struct tls_conn {
 	SSL *ssl;
 	struct tls *ctx;
+	int fd; /* the connection's */
 	unsigned empty;
 	bool done, broken;
+	bool dry; /* (5) */
 	const char *version, *cipher, *sni;
 	char *client;
 	uint8_t exporter[32];
@@ -57,6 +63,7 @@ struct tls_conn {
 };
 
 static int key_index = -1, ec_index = -1;
+static BIO_METHOD *sock_method;
 static RSA_METHOD *rsa_remote;
 static EC_KEY_METHOD *ec_remote;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -156,9 +163,73 @@ ec_sign_sig(const unsigned char *dgst, int n, const BIGNUM *kinv,
 	return d2i_ECDSA_SIG(NULL, &p, (long)len);
 }
 
+/* ---- the socket ---- */
+
+static int
+sock_read(BIO *b, char *p, int n)
+{
+	struct tls_conn *t = BIO_get_data(b);
+	ssize_t r;
+
+	BIO_clear_retry_flags(b);
+	if (t->dry) {
+		BIO_set_retry_read(b);
+		return -1;
+	}
+	do
+		r = recv(t->fd, p, (size_t)n, MSG_DONTWAIT);
+	while (r < 0 && errno == EINTR);
+	t->dry = r != n;
+	if (r < 0 && errno == EAGAIN)
+		BIO_set_retry_read(b);
+	return (int)r;
+}
+
+static int
+sock_write(BIO *b, const char *p, int n)
+{
+	const struct tls_conn *t = BIO_get_data(b);
+	ssize_t r;
+
+	BIO_clear_retry_flags(b);
+	do
+		r = send(t->fd, p, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (r < 0 && errno == EINTR);
+	if (r < 0 && errno == EAGAIN)
+		BIO_set_retry_write(b);
+	return (int)r;
+}
+
+static long
+sock_ctrl(BIO *b, int what, long num, void *p)
+{
+	return what == BIO_CTRL_FLUSH;
+}
+
+static bool
+sock_set(struct tls_conn *t, int fd)
+{
+	BIO *b = BIO_new(sock_method);
+
+	if (b == NULL)
+		return false;
+	t->fd = fd;
+	BIO_set_data(b, t);
+	BIO_set_init(b, 1);
+	SSL_set_bio(t->ssl, b, b);
+	return true;
+}
+
 static void
 tls_init(void)
 {
+	sock_method = BIO_meth_new(
+	    BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "connection");
+	if (sock_method == NULL ||
+	    BIO_meth_set_read(sock_method, sock_read) != 1 ||
+	    BIO_meth_set_write(sock_method, sock_write) != 1 ||
+	    BIO_meth_set_ctrl(sock_method, sock_ctrl) != 1)
+		log_panic("no TLS");
 	key_index = RSA_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 	ec_index = EC_KEY_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 	rsa_remote = RSA_meth_dup(RSA_PKCS1_OpenSSL());
@@ -327,6 +398,7 @@ ctx_make(struct tls *t, struct cert *k, const struct tls_cert *from, str ca)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_max_early_data(ctx, 0);
+	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
 				  SSL_MODE_ENABLE_PARTIAL_WRITE |
 				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -406,10 +478,11 @@ tls_on(const struct conn *c)
 	return c->tls != NULL && c->tls->ssl != NULL;
 }
 
-bool
-tls_pending(const struct conn *c)
+void
+tls_ready(struct conn *c)
 {
-	return SSL_pending(c->tls->ssl) > 0;
+	if (c->tls != NULL)
+		c->tls->dry = false;
 }
 
 void
@@ -435,7 +508,7 @@ tls_start(struct conn *c, struct tls *t)
 		return ERR_INVALID;
 	}
 	tc->ssl = SSL_new(tc->ctx->certs[0].ctx);
-	if (tc->ssl == NULL || SSL_set_fd(tc->ssl, c->fd) != 1) {
+	if (tc->ssl == NULL || !sock_set(tc, c->fd)) {
 		log_ssl("no TLS connection");
 		return ERR_NOMEM;
 	}
