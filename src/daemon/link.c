@@ -5,10 +5,13 @@
  *
  * (1) l->watch changes under the lock; net_unwatch, which waits for the
  *     receiver, is called without it.
+ * (2) One thread at a time takes messages, and has dealt with each before
+ *     the next is taken: who has `hears` knows that nothing is half done.
  */
 #include "daemon/link.h"
 
 #define AT_ONCE 64 /* messages before others have their turn */
+#define ALL 65536  /* more do not lie in a socket */
 
 static void
 link_down(struct link *l)
@@ -34,26 +37,23 @@ queue_grew(void *arg)
 	pthread_mutex_unlock(&l->lock);
 }
 
-static void
-link_ready(void *arg)
+/* Takes up to most messages. False: the peer has gone. */
+static bool
+take(struct link *l, int most)
 {
-	struct link *l = arg;
 	bool dead = false, good = true;
 	struct msg m;
 
-	for (int i = 0; i < AT_ONCE && good; i++) {
+	pthread_mutex_lock(&l->hears);
+	for (int i = 0; i < most && good; i++) {
 		if (!chan_recv(l->ch, &m, &dead))
 			break;
 		good = l->message(l, &m);
 		msg_free(&m);
 	}
-	if (good && !dead) {
-		pthread_mutex_lock(&l->lock);
-		if (l->watch != NULL)
-			net_watch_write(l->watch, chan_flush(l->ch));
-		pthread_mutex_unlock(&l->lock);
-		return;
-	}
+	pthread_mutex_unlock(&l->hears);
+	if (good && !dead)
+		return true;
 	if (good) {
 		log_info("a peer has gone", KV_C("peer", l->name),
 		    KV_N("index", l->index));
@@ -65,6 +65,28 @@ link_ready(void *arg)
 	}
 	link_down(l);
 	net_poke_all(l->net);
+	return false;
+}
+
+static void
+link_ready(void *arg)
+{
+	struct link *l = arg;
+
+	net_last();
+	if (!take(l, AT_ONCE))
+		return;
+	pthread_mutex_lock(&l->lock);
+	if (l->watch != NULL)
+		net_watch_write(l->watch, chan_flush(l->ch));
+	pthread_mutex_unlock(&l->lock);
+}
+
+void
+link_hear(struct link *l)
+{
+	if (chan_fd(l->ch) >= 0)
+		(void)take(l, ALL);
 }
 
 void
@@ -75,6 +97,7 @@ link_init(struct link *l, struct net *n, const char *name,
 	l->arg = arg;
 	l->ch = chan_new(-1);
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_mutex_init(&l->hears, NULL);
 	chan_on_queue(l->ch, queue_grew, l);
 }
 
@@ -97,4 +120,5 @@ link_close(struct link *l)
 	link_down(l);
 	chan_free(&l->ch);
 	pthread_mutex_destroy(&l->lock);
+	pthread_mutex_destroy(&l->hears);
 }

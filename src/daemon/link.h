@@ -25,6 +25,7 @@ struct link {
 	uint32_t index;
 	/* Tells the supervisor, who starts the peer anew. */
 	void (*bad)(struct link *l);
+	pthread_mutex_t hears; /* held by who takes messages */
 	pthread_mutex_t lock;
 	struct watch *watch; /* lock; NULL: not connected */
 };
@@ -34,6 +35,9 @@ void link_init(struct link *l, struct net *n, const char *name,
     bool (*message)(struct link *l, struct msg *m), void *arg);
 /* The peer is there, or there again; takes fd. */
 void link_bind(struct link *l, int fd);
+/* Takes what has come and nobody has taken yet, on this thread: what was sent
+ * before something that we know of has been dealt with when it returns. */
+void link_hear(struct link *l);
 void link_close(struct link *l);
 
 #endif

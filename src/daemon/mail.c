@@ -31,6 +31,12 @@ job(struct link *l, void (*fn)(void *job), struct msg *m, uint64_t account)
 	net_job(j->mail->net, fn, j);
 }
 
+static void
+hear_auth(void *link)
+{
+	link_hear(link);
+}
+
 static bool
 from_front(struct link *l, struct msg *m)
 {
@@ -249,6 +255,7 @@ net_begin(struct mail *m)
 		m->fds_max = fds;
 	m->net = net_new(&o);
 	link_init(&m->auth, m->net, "auth", from_auth, m);
+	grants_hear(m->grants, hear_auth, &m->auth);
 	link_init(&m->intake, m->net, "intake", from_intake, m);
 	m->auth.bad = m->intake.bad = tell_bad;
 	m->fronts = x_array(m->child->fronts, sizeof(*m->fronts));
@@ -258,6 +265,7 @@ net_begin(struct mail *m)
 		m->fronts[i].bad = tell_bad;
 	}
 	net_tick(m->net, GRANTS_MS, expire_grants, m);
+	net_tick(m->net, REST_MS, child_rest, NULL);
 }
 
 static enum err

@@ -17,6 +17,7 @@
 #define GRANTS_MAX 262144
 #define VALID_MAX_MS (3600 * 1000)
 #define WAIT_MS 1000
+#define SLICE_MS 20
 
 struct held {
 	struct grant g;
@@ -26,6 +27,8 @@ struct grants {
 	pthread_mutex_t lock;
 	pthread_cond_t came;
 	struct map *by_number; /* lock */
+	void (*hear)(void *arg);
+	void *arg;
 };
 
 struct grants *
@@ -37,6 +40,13 @@ grants_new(void)
 	pthread_cond_init(&g->came, NULL);
 	g->by_number = map_new();
 	return g;
+}
+
+void
+grants_hear(struct grants *g, void (*hear)(void *arg), void *arg)
+{
+	g->hear = hear;
+	g->arg = arg;
 }
 
 static void
@@ -137,20 +147,34 @@ grants_add(struct grants *g, struct msg *m)
 	return true;
 }
 
-/* auth tells us before it tells whoever presents the grant, but we may hear
- * it later: another thread listens. The lock is held. */
+/* auth tells us before it tells whoever presents the grant: it has come, if
+ * only as far as the channel, where nobody may have a thread to take it from.
+ * But what found no room in there comes later. The lock is held. */
 static struct held *
 wait_for(struct grants *g, str number)
 {
-	struct timespec end;
+	struct timespec t;
 	struct held *h;
 
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += WAIT_MS / 1000;
-	while ((h = map_del(g->by_number, number)) == NULL)
-		if (pthread_cond_timedwait(&g->came, &g->lock, &end) != 0)
-			break;
-	return h;
+	for (int i = 0; i < WAIT_MS / SLICE_MS; i++) {
+		if ((h = map_del(g->by_number, number)) != NULL)
+			return h;
+		if (g->hear != NULL) {
+			pthread_mutex_unlock(&g->lock);
+			g->hear(g->arg);
+			pthread_mutex_lock(&g->lock);
+			if ((h = map_del(g->by_number, number)) != NULL)
+				return h;
+		}
+		clock_gettime(CLOCK_REALTIME, &t);
+		t.tv_nsec += SLICE_MS * 1000000;
+		if (t.tv_nsec >= 1000000000) {
+			t.tv_sec++;
+			t.tv_nsec -= 1000000000;
+		}
+		(void)pthread_cond_timedwait(&g->came, &g->lock, &t);
+	}
+	return NULL;
 }
 
 enum err

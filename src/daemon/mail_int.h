@@ -46,6 +46,9 @@ struct mail {
 /* mail_grant.c */
 struct grants *grants_new(void);
 void grants_free(struct grants **g);
+/* Called by who looks for a grant that is not there: takes what auth has
+ * said. */
+void grants_hear(struct grants *g, void (*hear)(void *arg), void *arg);
 /* A message of auth: MSG_GRANT. false: malformed. */
 bool grants_add(struct grants *g, struct msg *m);
 /* The grant of this number for that connection; it is used up. Waits a

@@ -226,6 +226,7 @@ session_start(struct mail *m, struct asked *a, const struct grant *g, str name)
 		session_refuse(a, "UNAVAILABLE", "The mailbox is unavailable");
 		return e;
 	}
+	net_last();
 	net_label(g->account);
 	e = imap_start(&m->imap, &l);
 	net_label(0);
