@@ -8,6 +8,12 @@
 #include "daemon/daemon_int.h"
 #include "store/store.h"
 
+void
+child_rest(void *arg)
+{
+	os_memory_rest();
+}
+
 enum err
 child_box(const struct child *c)
 {

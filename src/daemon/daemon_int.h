@@ -50,6 +50,10 @@ struct child {
 /* Enters the box of the child's kind and logs what is in force. */
 enum err child_box(const struct child *c) MUST_CHECK;
 
+/* A tick of the pool, every REST_MS: memory that is not used goes back. */
+#define REST_MS 5000
+void child_rest(void *arg);
+
 int front_main(void *child);
 int intake_main(void *child);
 int auth_main(void *child);

@@ -277,6 +277,7 @@ net_begin(struct outer *o)
 		n.counts_seed = hash_keyed(S("addresses"));
 	}
 	o->net = net_new(&n);
+	net_tick(o->net, REST_MS, child_rest, NULL);
 	link_init(&o->auth, o->net, "auth", o->message, o);
 	link_init(&o->mail, o->net, "mail", o->message, o);
 	o->auth.bad = o->mail.bad = end_now;

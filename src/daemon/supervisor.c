@@ -191,6 +191,7 @@ born(void *arg)
 	log_setup(names[c->kind], c->settings->log_level);
 	limits_copy(&limits, &c->settings->limits);
 	os_no_core();
+	os_memory();
 	return mains[c->kind](c);
 }
 

@@ -149,6 +149,12 @@ void os_title(const char *title); /* name shown by ps */
 void os_notify(const char *state);
 enum err os_fd_limit(uint64_t want, uint64_t *have); /* raises the soft limit */
 void os_no_core(void); /* no dumps, not ptraceable */
+/* Before the first thread: as few heaps as the cores can use, for each keeps
+ * what it once needed. */
+void os_memory(void);
+/* To be called now and then, by one thread: when this process has worked and
+ * has come to rest, what is free in its heaps goes back to the system. */
+void os_memory_rest(void);
 /* What a supervisor of root needs to start children anew, for ever: other
  * users, an empty root, signals to them, keys and certificates wherever
  * they lie. All else goes, also from the bounding set, and no_new_privs is

@@ -10,6 +10,8 @@
 #include "os/os_int.h"
 
 #include <fcntl.h>
+#include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 /* The memory that ps shows: the arguments, and behind them the
  * environment, which os_title moves away first. */
@@ -201,4 +204,48 @@ os_no_core(void)
 	/* Sanitizers look for leaks by ptrace. */
 	prctl(PR_SET_DUMPABLE, 0);
 #endif
+}
+
+/* ---- memory ---- */
+
+enum { HEAPS_MIN = 2, HEAPS_MAX = 8, WORKED_US = 2000, BUSY = 10, LONG = 60 };
+
+void
+os_memory(void)
+{
+	cpu_set_t set;
+	int n = HEAPS_MIN;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = MIN(MAX(CPU_COUNT(&set), HEAPS_MIN), HEAPS_MAX);
+	mallopt(M_ARENA_MAX, n);
+}
+
+static int64_t
+cpu_us(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0)
+		return 0;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* It may look at every free page: not while there is work (a BUSYth of one
+ * core), but then at least every LONG calls. */
+void
+os_memory_rest(void)
+{
+	static int64_t seen_us, seen_cpu, given_cpu;
+	static unsigned calls;
+	int64_t now = os_mono_us(), cpu = cpu_us();
+	bool busy = (cpu - seen_cpu) * BUSY > now - seen_us;
+
+	seen_us = now;
+	seen_cpu = cpu;
+	if (cpu - given_cpu < WORKED_US || (busy && ++calls < LONG))
+		return;
+	calls = 0;
+	malloc_trim(0);
+	given_cpu = cpu_us();
 }
