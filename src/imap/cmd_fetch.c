@@ -12,19 +12,6 @@ enum {
 	BATCH_SEEN = 32 /* messages whose \Seen is set at once */
 };
 
-enum item {
-	ITEM_UID = 1,
-	ITEM_FLAGS = 2,
-	ITEM_INTERNALDATE = 4,
-	ITEM_SIZE = 8,
-	ITEM_ENVELOPE = 16,
-	ITEM_BODY = 32,
-	ITEM_BODYSTRUCTURE = 64,
-	ITEM_EMAILID = 128,
-	ITEM_THREADID = 256,
-	ITEM_SAVEDATE = 512,
-	ITEM_SUMMARY = ITEM_ENVELOPE | ITEM_BODY | ITEM_BODYSTRUCTURE
-};
 #define FAST (ITEM_FLAGS | ITEM_INTERNALDATE | ITEM_SIZE)
 
 /* clang-format off */
@@ -62,14 +49,6 @@ static const struct {
 	{ S("RFC822.TEXT"),   ASKED_RFC822_TEXT,   false, true },
 };
 /* clang-format on */
-
-struct fetch_args {
-	struct imap_set set;
-	unsigned items;
-	struct fetch_part *parts;
-	size_t n, cap;
-	bool seen; /* reading marks as read */
-};
 
 /* ---- parsing ---- */
 
@@ -244,7 +223,8 @@ fetch_one(struct fetched *m, const struct fetch_args *args, unsigned items)
 struct fetch_cur {
 	struct walk w;
 	struct fetched m;
-	bool fresh[BATCH_SEEN]; /* \Seen was set by us */
+	struct fetch_list *list; /* NULL: not all can be had that way */
+	bool fresh[BATCH_SEEN];  /* \Seen was set by us */
 	bool gone, broken, unknown_cte;
 };
 
@@ -253,6 +233,7 @@ fetch_free(struct cmd *x)
 {
 	struct fetch_cur *f = x->cur;
 
+	fetch_list_free(&f->list);
 	fetched_free(&f->m);
 	buf_free(&f->m.text);
 	arena_free(&f->m.ar);
@@ -276,6 +257,7 @@ fetch_begin(struct session *s, struct cmd *x)
 	f->m.ar = arena_new(0);
 	x->cur = f;
 	x->free = fetch_free;
+	f->list = fetch_list_new(s, x->ar, args);
 	good = set_uids(s, x, &args->set, x->uid, &uids);
 	if (good)
 		seqs_of(s->view, &uids, &f->w.seqs);
@@ -370,10 +352,16 @@ cmd_fetch(struct session *s, struct cmd *x)
 			if (args->seen)
 				mark_seen(s, f);
 		}
-		if (f->w.i < f->w.n)
+		if (f->list != NULL)
+			f->w.i += fetch_list_put(
+			    f->list, &f->w.e[f->w.i], f->w.n - f->w.i);
+		else if (f->w.i < f->w.n)
 			fetch_next(s, f, args);
 		if (out_full(s->conn))
 			return STEP_MORE;
+		/* What the list could not have. */
+		if (f->list != NULL && f->w.i < f->w.n)
+			fetch_next(s, f, args);
 	}
 	fetch_answer(x, f);
 	return STEP_DONE;

@@ -293,8 +293,8 @@ put_header(struct fetched *m, const struct imap_section *x)
 
 /* ---- BODY[...] ---- */
 
-static void
-put_section_name(struct buf *b, const struct imap_section *x)
+void
+fetch_section_name(struct buf *b, const struct imap_section *x)
 {
 	static const char *const names[] = {[SECTION_ALL] = "",
 	    [SECTION_HEADER] = "HEADER",
@@ -443,16 +443,16 @@ fetch_part_put(struct fetched *m, const struct fetch_part *part)
 		return put_section(m, &text);
 	case ASKED_BINARY:
 		buf_s(&m->text, "BINARY");
-		put_section_name(&m->text, &part->section);
+		fetch_section_name(&m->text, &part->section);
 		return put_binary(m, &part->section);
 	case ASKED_BINARY_SIZE:
 		buf_s(&m->text, "BINARY.SIZE");
-		put_section_name(&m->text, &part->section);
+		fetch_section_name(&m->text, &part->section);
 		return put_binary_size(m, &part->section);
 	case ASKED_BODY:
 		break;
 	}
 	buf_s(&m->text, "BODY");
-	put_section_name(&m->text, &part->section);
+	fetch_section_name(&m->text, &part->section);
 	return put_section(m, &part->section);
 }

@@ -260,15 +260,17 @@ mime_unfold(str value, struct buf *out)
 
 /* ---- picking fields by name ---- */
 
-/* Names by hash, as many buckets as names: each field is compared with few.
+/* Names by hash when they are many, as many buckets as names: each field is
+ * compared with few.
  * The same name twice is there once. */
 struct names {
 	const str *v;
 	uint32_t *next; /* index + 1 of the next name in the bucket */
 	uint32_t *head;
-	size_t mask, longest;
+	size_t n, mask, longest;
 	uint32_t some[128];
 };
+enum { FEW_NAMES = 16 }; /* that are compared one by one */
 
 static size_t
 name_hash(str s)
@@ -294,6 +296,12 @@ names_has(const struct names *t, str name)
 
 	if (name.n > t->longest)
 		return false;
+	if (t->n <= FEW_NAMES) {
+		for (i = 0; i < t->n; i++)
+			if (t->v[i].n == name.n && str_caseeq(t->v[i], name))
+				return true;
+		return false;
+	}
 	for (i = t->head[name_hash(name) & t->mask]; i != 0; i = t->next[i - 1])
 		if (str_caseeq(t->v[i - 1], name))
 			return true;
@@ -305,10 +313,18 @@ names_init(struct names *t, const str *names, size_t n)
 {
 	size_t i, buckets = 16, h;
 
+	t->v = names;
+	t->n = n;
+	t->head = t->some;
+	t->longest = 0;
+	if (n <= FEW_NAMES) {
+		for (i = 0; i < n; i++)
+			t->longest = MAX(t->longest, names[i].n);
+		return;
+	}
 	while (buckets < n)
 		buckets *= 2;
-	memset(t, 0, sizeof(*t));
-	t->v = names;
+	memset(t->some, 0, sizeof(t->some));
 	t->mask = buckets - 1;
 	t->head = buckets + n <= NELEM(t->some)
 		      ? t->some

@@ -101,6 +101,11 @@ enum err mime_summarise(str message, struct buf *out) MUST_CHECK;
 /* Reads a stored form; slices point into it. The form may come from a peer
  * process: every offset is checked. ERR_CORRUPT. */
 enum err mime_summary_get(str stored, struct summary *s) MUST_CHECK;
+/* Out of a stored form, or its beginning, what stands first in it, without
+ * looking at the rest: ENVELOPE and BODYSTRUCTURE, and the kept fields
+ * (NULL: not asked for). false: ask mime_summary_get. */
+bool
+mime_summary_head(str stored, str *envelope, str *bodystructure, str *fields);
 /* Part i of the summary; false past the end. O(1). */
 bool mime_part(const struct summary *s, uint32_t i, struct part *p);
 /* The part that section numbers name (BODY[1.2.3]), RFC 3501 6.4.5: n = 0 is

@@ -521,6 +521,40 @@ mime_summary_get(str stored, struct summary *s)
 	return parts_valid(s) && messages_valid(s) ? OK : ERR_CORRUPT;
 }
 
+/* A length and as many bytes behind tag. */
+static bool
+head_field(str *rest, unsigned tag, str *v)
+{
+	const unsigned char *p = (const unsigned char *)rest->p;
+	size_t i = 1, n;
+
+	if (rest->n < 3 || p[0] != tag)
+		return false;
+	n = p[i++];
+	if (n >= 0x80) {
+		n = (n & 0x7f) | (size_t)p[i] << 7;
+		if (p[i++] >= 0x80) /* 16 KiB and more */
+			return false;
+	}
+	if (n > rest->n - i)
+		return false;
+	*v = str_of(rest->p + i, n);
+	*rest = str_from(*rest, i + n);
+	return true;
+}
+
+bool
+mime_summary_head(str stored, str *envelope, str *bodystructure, str *fields)
+{
+	str rest = str_from(stored, 1), numbers;
+
+	return stored.n > 0 && stored.p[0] == VERSION &&
+	       head_field(&rest, TAG_NUMBERS, &numbers) &&
+	       head_field(&rest, TAG_ENVELOPE, envelope) &&
+	       head_field(&rest, TAG_BODYSTRUCTURE, bodystructure) &&
+	       (fields == NULL || head_field(&rest, TAG_FIELDS, fields));
+}
+
 bool
 mime_part(const struct summary *s, uint32_t i, struct part *p)
 {

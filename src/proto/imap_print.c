@@ -100,16 +100,46 @@ imap_put_mailbox(struct buf *out, str name, bool utf8)
 	buf_free(&b);
 }
 
+static char *
+two(char *p, int v)
+{
+	*p++ = (char)('0' + v / 10);
+	*p++ = (char)('0' + v % 10);
+	return p;
+}
+
 void
 imap_put_date_time(struct buf *out, struct stamp t)
 {
 	struct civil c;
 	int zone = t.zone_min < 0 ? -t.zone_min : t.zone_min;
+	char b[32], *p = b;
 
 	stamp_civil(t, &c);
-	buf_f(out, "\"%02d-%s-%04d %02d:%02d:%02d %c%02d%02d\"", c.day,
-	    month_name[c.month - 1], c.year, c.hour, c.minute, c.second,
-	    t.zone_min < 0 ? '-' : '+', zone / 60, zone % 60);
+	if (c.year < 0 || c.year > 9999) {
+		buf_f(out, "\"%02d-%s-%04d %02d:%02d:%02d %c%02d%02d\"", c.day,
+		    month_name[c.month - 1], c.year, c.hour, c.minute, c.second,
+		    t.zone_min < 0 ? '-' : '+', zone / 60, zone % 60);
+		return;
+	}
+	*p++ = '"';
+	p = two(p, c.day);
+	*p++ = '-';
+	memcpy(p, month_name[c.month - 1], 3);
+	p += 3;
+	*p++ = '-';
+	p = two(two(p, c.year / 100), c.year % 100);
+	*p++ = ' ';
+	p = two(p, c.hour);
+	*p++ = ':';
+	p = two(p, c.minute);
+	*p++ = ':';
+	p = two(p, c.second);
+	*p++ = ' ';
+	*p++ = t.zone_min < 0 ? '-' : '+';
+	p = two(two(p, zone / 60), zone % 60);
+	*p++ = '"';
+	buf_add(out, b, (size_t)(p - b));
 }
 
 void

@@ -53,6 +53,8 @@ struct message_row {
 	struct buf buf;
 	uint32_t parts;
 };
+/* Where part of a message's row stands. */
+struct key message_key(uint64_t account, uint64_t message, uint16_t part);
 enum err message_get(struct store *st, uint64_t account, uint64_t message,
     struct message_row *m) MUST_CHECK;
 /* From the first part, in m->buf; what summary has of it stands at its end. */

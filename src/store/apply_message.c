@@ -214,7 +214,7 @@ apply_rehome(struct apply *a, const struct record *r)
 
 /* ---- messages ---- */
 
-static struct key
+struct key
 message_key(uint64_t account, uint64_t message, uint16_t part)
 {
 	struct key k = key_of('S', account);

@@ -274,6 +274,19 @@ void view_park(struct view *v);
 /* The stored summary, copied into the arena. ERR_EXPUNGED: freed. */
 enum err view_summary(struct view *v, const struct entry *e, struct arena *ar,
     struct summary *s) MUST_CHECK;
+/* What lists show of a message, as it stands in the index. */
+struct glance {
+	str envelope, bodystructure, fields; /* as in struct summary */
+};
+/* Calls each for entries in order, until it returns false. Returns for how
+ * many; if it ends before n though each was content, the next one is for
+ * view_summary to deal with (its summary is long, or damaged). Nothing is
+ * copied: a read transaction is open meanwhile, and of the store each may
+ * call view_flags alone. fields: they are wanted too. */
+size_t
+view_glances(struct view *v, const struct entry *e, size_t n, bool fields,
+    bool (*each)(void *ctx, const struct entry *e, const struct glance *l),
+    void *ctx);
 /* The header, all of it, in the arena. */
 enum err view_header(struct view *v, const struct entry *e, struct arena *ar,
     str *header) MUST_CHECK;

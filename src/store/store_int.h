@@ -132,6 +132,23 @@ void index_del(struct store *st, const struct key *k);
  * appended to out. ERR_NOTFOUND, ERR_CORRUPT, ERR_IO. */
 enum err
 index_get(struct store *st, const struct key *k, struct buf *out) MUST_CHECK;
+/* Looks up rows that never change, under one read transaction, so that rows
+ * in the order of their keys cost little: LMDB first, then memory. A value
+ * stands until the next one is asked for. ERR_NOTFOUND: index_get may find
+ * it, if it was written since the walk began. */
+struct MDB_txn;
+struct MDB_cursor;
+struct index_walk {
+	struct store *st;
+	struct MDB_txn *t;
+	struct MDB_cursor *c;
+	bool placed;    /* the cursor stands on a row */
+	struct buf mem; /* a value that was in memory */
+};
+enum err index_walk_begin(struct store *st, struct index_walk *w) MUST_CHECK;
+enum err index_walk_get(
+    struct index_walk *w, const struct key *k, str *value) MUST_CHECK;
+void index_walk_end(struct index_walk *w);
 /* Visits the rows of LMDB alone whose keys begin with prefix, from prefix +
  * from on, in order; each returns false to stop. What is in memory only is
  * not seen: (3), or flush before. key comes without the prefix. */

@@ -701,6 +701,28 @@ view_summary(
 	return OK;
 }
 
+size_t
+view_glances(struct view *v, const struct entry *e, size_t n, bool fields,
+    bool (*each)(void *ctx, const struct entry *e, const struct glance *g),
+    void *ctx)
+{
+	size_t i = 0;
+	bool more = true;
+
+	while (i < n && more) {
+		const struct summary *m = &entry_of(v, &e[i])->m->sum;
+		struct glance g = {m->envelope, m->bodystructure, STR_NONE};
+
+		/* Long ones go the other way, as in the store. */
+		if (m->envelope.n + m->bodystructure.n + m->fields.n > 3000)
+			break;
+		if (fields)
+			g.fields = m->fields;
+		more = each(ctx, &e[i++], &g);
+	}
+	return i;
+}
+
 enum err
 view_header(
     struct view *v, const struct entry *e, struct arena *ar, str *header)

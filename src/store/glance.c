@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/* Copyright (c) 2026 The restante authors */
+/*
+ * What lists show of messages, straight from the rows of the index: one read
+ * transaction for a batch, a step of a cursor for each message, and no copy.
+ *
+ * (1) Rows of messages are written once; only the place of the header
+ *     changes (compaction), which nobody looks at here. So LMDB is asked
+ *     before what is in memory.
+ * (2) Whatever is not as it should be is left to view_summary, which tells
+ *     a freed message from a damaged row.
+ */
+#include "store/apply.h"
+#include "store/view.h"
+
+/* The summary's beginning in the first part of a message's row. */
+static bool
+row_summary(str row, str *summary)
+{
+	const unsigned char *p = (const unsigned char *)row.p;
+	const unsigned char *end = p + row.n;
+	/* As in message_decode: numbers, the hash, numbers. */
+	enum { BEFORE = 9, AFTER = 2 };
+	size_t n = 0;
+
+	if (row.n == 0 || *p++ != 1)
+		return false;
+	for (; n < BEFORE + AFTER && p < end; n++) {
+		while (p < end && *p >= 0x80)
+			p++;
+		if (p == end)
+			return false;
+		p++;
+		if (n + 1 == BEFORE) {
+			if (end - p < SHA_LEN)
+				return false;
+			p += SHA_LEN;
+		}
+	}
+	*summary = str_of((const char *)p, (size_t)(end - p));
+	return n == BEFORE + AFTER;
+}
+
+size_t
+view_glances(struct view *v, const struct entry *e, size_t n, bool fields,
+    bool (*each)(void *ctx, const struct entry *e, const struct glance *l),
+    void *ctx)
+{
+	struct index_walk w;
+	struct glance l = {0};
+	size_t i = 0;
+	bool more = true;
+	str row, summary;
+
+	if (n == 0 || index_walk_begin(v->st, &w) != OK)
+		return 0;
+	for (; i < n && more; i++) {
+		struct key k;
+
+		if (e[i].message == 0)
+			break;
+		k = message_key(v->m->account, e[i].message, 0);
+		if (index_walk_get(&w, &k, &row) != OK ||
+		    !row_summary(row, &summary) ||
+		    !mime_summary_head(summary, &l.envelope, &l.bodystructure,
+			fields ? &l.fields : NULL))
+			break; /* (2) */
+		more = each(ctx, &e[i], &l);
+	}
+	index_walk_end(&w);
+	return i;
+}
