@@ -127,8 +127,10 @@ find(struct throttle *t, char kind, str a, str b)
 static bool
 over(const struct entry *e, int64_t now, uint64_t most)
 {
-	return e != NULL && now - e->window_ms < WINDOW_MS &&
-	       e->failures >= most;
+	if (e == NULL || now - e->window_ms >= WINDOW_MS || e->failures < most)
+		return false;
+	limit_hit(LIMIT_auth_failures_per_minute, STR_NONE);
+	return true;
 }
 
 bool

@@ -47,6 +47,8 @@ arena_new(size_t max)
 static void *
 refuse(struct arena *a)
 {
+	if (!a->failed && a->max == limits.arena_max)
+		limit_hit(LIMIT_arena_max, STR_NONE);
 	a->failed = true;
 	return NULL;
 }

@@ -264,7 +264,9 @@ ctl_deliver(struct ctl *c)
 	bool made;
 	enum err e;
 
-	if ((e = map_fd(c->fd, limits.message_size_max, &map)) != OK)
+	if ((e = map_fd(c->fd, limits.message_size_max, &map)) == ERR_TOOBIG)
+		limit_hit(LIMIT_message_size_max, STR_NONE);
+	if (e != OK)
 		return say(c, e, "message");
 	if ((e = want_mailbox(c, c->arg[2], true, &info, &made)) == OK) {
 		m.message = map.s;

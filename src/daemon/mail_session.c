@@ -268,6 +268,7 @@ session_open(struct mail *m, struct link *from, struct asked *a, str *name)
 		return ERR_LIMIT;
 	}
 	if (!session_begins(m->accounts, g.account, *name)) {
+		limit_hit(LIMIT_connections_per_account, *name);
 		session_refuse(a, "LIMIT", "Too many sessions of this account");
 		return ERR_LIMIT;
 	}

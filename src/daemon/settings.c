@@ -68,7 +68,7 @@ static const struct row rows[] = {
 	{"log_level", KIND_LEVEL, AT(log_level), "info", "the least that is logged: debug, info, warn or error", NULL, 0, 0},
 	{"fronts", KIND_AUTO, AT(fronts), "auto", "processes that meet clients; auto: one for each core, two at least", NULL, 1, 256},
 	{"threads", KIND_AUTO, AT(threads), "auto", "the most threads of the process that keeps the mail; auto: 64", NULL, 1, 4096},
-#define X(name, value, lo, hi, unit, what) {#name, KIND_LIMIT, AT(limits.name), #value, what " (" unit ")", NULL, lo, hi},
+#define X(name, kind, value, lo, hi, unit, what) {#name, KIND_LIMIT, AT(limits.name), #value, what " (" unit ")", NULL, lo, hi},
 	LIMITS(X)
 #undef X
 };

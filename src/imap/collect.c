@@ -74,6 +74,7 @@ add_line(struct collect *k, str s)
 		str head = str_head(s, IMAP_TAG_MAX + 2);
 
 		buf_str_add(&k->b, head);
+		limit_hit(LIMIT_line_max, STR_NONE);
 		refuse(k, REFUSED_LINE, OK);
 		s = str_from(s, head.n);
 	}
@@ -112,19 +113,28 @@ over_limit(struct collect *k, const struct imap_lit *l, bool message)
 {
 	uint64_t sum_max = limits.message_size_max * 4;
 
-	if (k->nlit >= limits.literal_count_max)
+	if (k->nlit >= limits.literal_count_max) {
+		limit_hit(LIMIT_literal_count_max, STR_NONE);
 		return REFUSED_SUM;
+	}
 	if (message) {
-		if (l->n > limits.message_size_max)
+		if (l->n > limits.message_size_max) {
+			limit_hit(LIMIT_message_size_max, STR_NONE);
 			return REFUSED_MESSAGE;
+		}
 		return l->n > sum_max - k->msgs ? REFUSED_SUM : REFUSED_NOT;
 	}
 	if (l->is8)
 		return REFUSED_LIT8;
-	if (l->n > limits.literal_max)
+	if (l->n > limits.literal_max) {
+		limit_hit(LIMIT_literal_max, STR_NONE);
 		return REFUSED_LITERAL;
-	if (l->n > limits.literal_sum_max - MIN(k->sum, limits.literal_sum_max))
+	}
+	if (l->n >
+	    limits.literal_sum_max - MIN(k->sum, limits.literal_sum_max)) {
+		limit_hit(LIMIT_literal_sum_max, STR_NONE);
 		return REFUSED_SUM;
+	}
 	return REFUSED_NOT;
 }
 

@@ -280,10 +280,14 @@ key_get(struct parse *p, struct search_args *args, unsigned depth,
 	int c = scan_peek(&p->s);
 	str name;
 
-	if (depth > limits.search_depth_max)
+	if (depth > limits.search_depth_max) {
+		limit_hit(LIMIT_search_depth_max, STR_NONE);
 		return parse_bad(p, "The search keys are nested too deeply");
-	if (++args->keys > limits.search_keys_max)
+	}
+	if (++args->keys > limits.search_keys_max) {
+		limit_hit(LIMIT_search_keys_max, STR_NONE);
 		return parse_bad(p, "Those are too many search keys");
+	}
 	if (scan_char(&p->s, '(')) {
 		if (!keys_get(p, args, depth + 1, out))
 			return false;

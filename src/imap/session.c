@@ -166,6 +166,7 @@ finish(struct session *s)
 	cmd_free(&s->x);
 	s->bad = bad ? s->bad + 1 : 0;
 	if (!close && s->bad >= limits.bad_commands_max) {
+		limit_hit(LIMIT_bad_commands_max, s->user);
 		session_bye(s, "Too many commands that make no sense");
 		close = true;
 	}
@@ -372,6 +373,7 @@ timed_out(struct session *s)
 		conn_timer(s->conn, (int64_t)limits.idle_s * 1000);
 		return NEXT_MORE;
 	}
+	limit_hit(LIMIT_idle_s, s->user);
 	session_bye(s, "Nothing was heard of you for too long");
 	return NEXT_CLOSE;
 }

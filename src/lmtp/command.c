@@ -67,9 +67,11 @@ cmd_mail(struct conn *c, struct session *s, str rest)
 		return NEXT_INPUT;
 	s->a = arena_new((1u << 20) + limits.lmtp_recipients_max * 4096);
 	why = smtp_mail(s->a, rest, &m);
-	if (why == NULL && m.size > limits.message_size_max)
+	if (why == NULL && m.size > limits.message_size_max) {
+		limit_hit(LIMIT_message_size_max, STR_NONE);
 		why = "552 5.3.4 The message is too large; LHLO says how large "
 		      "it may be\r\n";
+	}
 	if (why == NULL) {
 		m.from.path = arena_dup(s->a, m.from.path);
 		s->mail = m;
@@ -258,6 +260,7 @@ lmtp_command(struct conn *c, struct session *s)
 	if (s->bad == bad_before)
 		s->bad = 0;
 	if (s->bad >= limits.bad_commands_max) {
+		limit_hit(LIMIT_bad_commands_max, STR_NONE);
 		out_s(c, "421 4.7.0 Too much that makes no sense\r\n");
 		return NEXT_CLOSE;
 	}

@@ -74,8 +74,11 @@ void
 data_add(struct data *d, str in)
 {
 	d->size += in.n;
-	if (d->size > limits.message_size_max)
+	if (d->size > limits.message_size_max) {
+		if ((d->faults & DATA_TOOBIG) == 0)
+			limit_hit(LIMIT_message_size_max, STR_NONE);
 		fault(d, DATA_TOOBIG);
+	}
 	if (d->faults != DATA_GOOD)
 		return;
 	buf_str_add(&d->mem, in);

@@ -52,11 +52,12 @@ lmtp_rcpt(struct conn *c, struct session *s, str rest)
 	else if (s->bdat)
 		why = "503 5.5.1 The message has begun: finish it, or say "
 		      "RSET\r\n";
-	else if (s->nok + (s->n - s->told) >= limits.lmtp_recipients_max)
+	else if (s->nok + (s->n - s->told) >= limits.lmtp_recipients_max) {
+		limit_hit(LIMIT_lmtp_recipients_max, STR_NONE);
 		why = "452 4.5.3 Too many recipients: send the rest in another "
 		      "transaction\r\n";
-	else if ((why = smtp_rcpt(s->a, rest, &to)) == NULL && to.utf8 &&
-		 !s->mail.utf8)
+	} else if ((why = smtp_rcpt(s->a, rest, &to)) == NULL && to.utf8 &&
+		   !s->mail.utf8)
 		why = "553 5.6.7 That address needs SMTPUTF8 with MAIL\r\n";
 	if (why != NULL && s->told == s->n) {
 		out_str(c, str_c(why));

@@ -237,6 +237,7 @@ gather_line(struct conn *c, struct session *s, str in)
 
 	n = whole ? n + 1 : in.n;
 	if (s->line.n + n > limits.prelogin_bytes_max) {
+		limit_hit(LIMIT_prelogin_bytes_max, STR_NONE);
 		s->overlong = true;
 		return GATHER_RUN;
 	}
@@ -428,6 +429,7 @@ idled(struct conn *c, struct session *s)
 		lmtp_rcpt_flush(c, s);
 		return s->held ? input(c, s) : NEXT_INPUT;
 	}
+	limit_hit(LIMIT_lmtp_idle_s, STR_NONE);
 	out_s(c, "421 4.4.2 Nothing came for too long\r\n");
 	return NEXT_CLOSE;
 }

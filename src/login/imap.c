@@ -88,6 +88,7 @@ imap_line_end(struct conn *c, struct session *s)
 	}
 	if (l.n > limits.prelogin_bytes_max ||
 	    s->line.n + 2 + l.n > limits.prelogin_bytes_max) {
+		limit_hit(LIMIT_prelogin_bytes_max, STR_NONE);
 		s->overlong = l.nonsync;
 		s->refused = true;
 		return GATHER_RUN;

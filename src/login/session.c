@@ -199,6 +199,7 @@ gather(struct conn *c)
 			whole = false;
 		}
 		if (s->line.n + n > limits.prelogin_bytes_max) {
+			limit_hit(LIMIT_prelogin_bytes_max, STR_NONE);
 			s->overlong = true;
 			return GATHER_RUN;
 		}
@@ -236,6 +237,7 @@ input(struct conn *c, struct session *s)
 	login_wipe(&s->line);
 	s->literal = s->literals = 0;
 	if (s->bad >= limits.bad_commands_max) {
+		limit_hit(LIMIT_bad_commands_max, STR_NONE);
 		out_str(c, str_c(s->d->too_long));
 		return NEXT_CLOSE;
 	}
@@ -285,6 +287,7 @@ run(struct conn *c, enum why why, const struct dialect *d)
 	case WHY_POKE:
 		return login_poked(c, s);
 	case WHY_TIMER:
+		limit_hit(LIMIT_prelogin_s, STR_NONE);
 		out_str(c, str_c(d->too_slow));
 		return NEXT_CLOSE;
 	case WHY_STOP:

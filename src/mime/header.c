@@ -130,8 +130,11 @@ mime_header_len(str message)
 			break;
 		p = lf + 1;
 	}
+	if ((size_t)(end - start) == message.n)
+		return message.n;
 	/* No end within the bound: cut it at a line, if there is one. */
-	if ((size_t)(end - start) < message.n && p > start)
+	limit_hit(LIMIT_header_max, STR_NONE);
+	if (p > start)
 		return (size_t)(p - start);
 	return (size_t)(end - start);
 }

@@ -239,7 +239,7 @@ header_end(struct parse *s, bool top)
 {
 	const char *p = s->p, *end = s->end, *lf;
 	struct delim d;
-	size_t n;
+	size_t n = 0;
 
 	if (top) {
 		n = mime_header_len(str_of(p, (size_t)(end - p)));
@@ -265,6 +265,8 @@ header_end(struct parse *s, bool top)
 		if (n > 0)
 			break;
 	}
+	if (n == 0 && p == end && end < s->end)
+		limit_hit(LIMIT_header_max, STR_NONE);
 	s->p = p;
 }
 
@@ -293,8 +295,13 @@ boundary_of(struct parse *s, const struct node *n)
 static bool
 at_bound(const struct parse *s, const struct node *n)
 {
-	return s->t->n >= limits.mime_parts_max ||
-	       n->level >= limits.mime_depth_max || s->headers_left == 0;
+	if (s->t->n >= limits.mime_parts_max)
+		limit_hit(LIMIT_mime_parts_max, STR_NONE);
+	else if (n->level >= limits.mime_depth_max)
+		limit_hit(LIMIT_mime_depth_max, STR_NONE);
+	else
+		return s->headers_left == 0;
+	return true;
 }
 
 /* A part starts at s->p: its header, and those of the messages it holds. */

@@ -235,7 +235,9 @@ net_add(struct net *n, int fd, const struct service *s, void *user,
 {
 	conn_id id = 0;
 
-	if (atomic_load(&n->nconns) < n->o.conns_max)
+	if (atomic_load(&n->nconns) >= n->o.conns_max)
+		limit_hit(LIMIT_connections_max, STR_NONE);
+	else
 		id = conn_make(n, fd, s, user, peer, input, NULL, NO_SLOT);
 	if (id == 0)
 		os_close(&fd);
@@ -695,6 +697,8 @@ guard_rang(struct conn *c)
 	switch ((enum phase)c->phase) {
 	case PH_SHAKE:
 	case PH_RESHAKE:
+		limit_hit(LIMIT_prelogin_s, STR_NONE);
+		return false;
 	case PH_BYE:
 	case PH_LINGER:
 		return false;
@@ -707,6 +711,7 @@ guard_rang(struct conn *c)
 		guard_set(c, (int64_t)limits.stall_s * 1000);
 		return true;
 	}
+	limit_hit(LIMIT_stall_s, STR_NONE);
 	log_info("closed: takes nothing", KV_C("service", c->svc->name));
 	return false;
 }

@@ -260,10 +260,13 @@ listen_admit(struct net *n, unsigned index, int fd, struct os_addr *peer)
 			  os_addr_key(peer, key), n->o.counts_seed) %
 		      COUNTS;
 		if (count_of(n, row) >= limits.connections_per_address) {
+			limit_hit(LIMIT_connections_per_address, STR_NONE);
 			refuse(l, fd, peer, "too many from this address");
 			return;
 		}
 	}
+	if (crowded(n))
+		limit_hit(LIMIT_connections_max, STR_NONE);
 	if (crowded(n) && !young_shed(n)) {
 		refuse(l, fd, peer, "too many connections");
 		return;

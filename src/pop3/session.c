@@ -209,6 +209,7 @@ gather(struct conn *c)
 
 	n = whole ? n + 1 : in.n;
 	if (s->line.n + n > limits.line_max) {
+		limit_hit(LIMIT_line_max, s->name);
 		s->overlong = true;
 		return GATHER_RUN;
 	}
@@ -271,6 +272,7 @@ input(struct conn *c, struct session *s)
 	next = pop3_command(c, s);
 	buf_free(&s->line);
 	if (s->bad >= limits.bad_commands_max) {
+		limit_hit(LIMIT_bad_commands_max, s->name);
 		out_s(c, "-ERR Too much that makes no sense\r\n");
 		return NEXT_CLOSE;
 	}
@@ -302,6 +304,7 @@ run(struct conn *c, enum why why)
 			next = s->listing != LIST_NONE ? NEXT_MORE : NEXT_INPUT;
 			break;
 		}
+		limit_hit(LIMIT_pop3_idle_s, s->name);
 		/* RFC 1939 section 3: without a word, and without UPDATE. */
 		return NEXT_CLOSE;
 	case WHY_STOP:

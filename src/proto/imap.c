@@ -320,8 +320,11 @@ set_element(struct scan *s, struct arena *a, struct imap_set *out, size_t *cap)
 	r.hi = r.lo;
 	if (scan_char(s, ':') && !seq_number(s, &r.hi))
 		return false;
-	if (out->n >= limits.set_ranges_max ||
-	    !ARENA_PUSH(a, out->v, out->n, *cap))
+	if (out->n >= limits.set_ranges_max) {
+		limit_hit(LIMIT_set_ranges_max, STR_NONE);
+		return false;
+	}
+	if (!ARENA_PUSH(a, out->v, out->n, *cap))
 		return false;
 	out->v[out->n++] = r;
 	return true;

@@ -308,8 +308,12 @@ message(struct importer *im, const struct import_item *it, bool *added)
 	bool known;
 	enum err e;
 
-	if (it->message.n == 0 || it->message.n > limits.message_size_max)
-		return it->message.n == 0 ? ERR_INVALID : ERR_TOOBIG;
+	if (it->message.n == 0)
+		return ERR_INVALID;
+	if (it->message.n > limits.message_size_max) {
+		limit_hit(LIMIT_message_size_max, STR_NONE);
+		return ERR_TOOBIG;
+	}
 	if ((e = box_get(im, it, &b)) != OK ||
 	    (e = is_known(im, b, it, &known)) != OK || known)
 		return e;

@@ -179,6 +179,8 @@ write_txn(struct store *st)
 		return OK;
 	r = panics(ix, r);
 	log_error("the index cannot be written", KV_C("why", mdb_strerror(r)));
+	if (r == MDB_MAP_FULL)
+		limit_hit(LIMIT_index_map_bytes, STR_NONE);
 	if (r == MDB_MAP_FULL || r == ENOSPC || r == EDQUOT || r == EFBIG ||
 	    r == ENOMEM)
 		return ERR_FULL;

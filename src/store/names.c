@@ -46,8 +46,10 @@ mailbox_name(struct arena *a, str name, str *out)
 	uint64_t depth = 0;
 	enum err e;
 
-	if (name.n > limits.mailbox_name_max + 1)
+	if (name.n > limits.mailbox_name_max + 1) {
+		limit_hit(LIMIT_mailbox_name_max, STR_NONE);
 		return ERR_LIMIT;
+	}
 	if ((e = utf8_nfc(&b, name)) != OK)
 		goto out;
 	rest = buf_str(&b);
@@ -56,13 +58,17 @@ mailbox_name(struct arena *a, str name, str *out)
 	*out = arena_dup(a, rest);
 	if (out->p == NULL || rest.n == 0 || str_ends(rest, S("/")))
 		e = ERR_INVALID;
-	else if (rest.n > limits.mailbox_name_max)
+	else if (rest.n > limits.mailbox_name_max) {
+		limit_hit(LIMIT_mailbox_name_max, STR_NONE);
 		e = ERR_LIMIT;
+	}
 	while (e == OK && name_level(&rest, &level)) {
 		if (!level_ok(level))
 			e = ERR_INVALID;
-		else if (++depth > limits.mailbox_depth_max)
+		else if (++depth > limits.mailbox_depth_max) {
+			limit_hit(LIMIT_mailbox_depth_max, STR_NONE);
 			e = ERR_LIMIT;
+		}
 	}
 	if (e == OK && str_casestarts(*out, S("INBOX")) &&
 	    (out->n == 5 || out->p[5] == '/'))

@@ -120,8 +120,10 @@ make_levels(struct plan *p, struct tree_change *x, uint32_t deepest,
 
 	while (name_level(&missing, &level)) {
 		if (++x->nodes > limits.mailboxes_max ||
-		    x->next_mailbox >= UINT32_MAX - 2)
+		    x->next_mailbox >= UINT32_MAX - 2) {
+			limit_hit(LIMIT_mailboxes_max, STR_NONE);
 			return ERR_LIMIT;
+		}
 		*last = (struct node){.parent = deepest, .name = level};
 		/* Node and mailbox have one number in the beginning. */
 		last->id = x->next_mailbox;
@@ -315,8 +317,10 @@ plan_subscribe(struct plan *p, struct tree_change *x)
 
 	if (e != OK || is == x->yes)
 		return e;
-	if (x->yes && x->a->ac->subscriptions >= limits.mailboxes_max)
+	if (x->yes && x->a->ac->subscriptions >= limits.mailboxes_max) {
+		limit_hit(LIMIT_mailboxes_max, STR_NONE);
 		return ERR_LIMIT;
+	}
 	plan_add(p, &r);
 	return OK;
 }
@@ -545,9 +549,13 @@ rename_fits(struct acct *a, str from, str to)
 			depth += rest.p[j] == '/';
 		for (size_t j = 0; j < to.n; j++)
 			depth += to.p[j] == '/';
-		if (rest.n + to.n > limits.mailbox_name_max ||
-		    depth > limits.mailbox_depth_max)
+		if (rest.n + to.n > limits.mailbox_name_max) {
+			limit_hit(LIMIT_mailbox_name_max, STR_NONE);
 			e = ERR_LIMIT;
+		} else if (depth > limits.mailbox_depth_max) {
+			limit_hit(LIMIT_mailbox_depth_max, STR_NONE);
+			e = ERR_LIMIT;
+		}
 	}
 	arena_free(&ar);
 	return e;

@@ -50,9 +50,14 @@ keyword_index(struct mbox *m, struct plan *p, str name, bool create,
 	}
 	if (name.n == 0)
 		return ERR_INVALID;
-	if (name.n > limits.keyword_bytes_max ||
-	    m->nkeywords + nw->n >= limits.keywords_max)
+	if (name.n > limits.keyword_bytes_max) {
+		limit_hit(LIMIT_keyword_bytes_max, STR_NONE);
 		return ERR_LIMIT;
+	}
+	if (m->nkeywords + nw->n >= limits.keywords_max) {
+		limit_hit(LIMIT_keywords_max, STR_NONE);
+		return ERR_LIMIT;
+	}
 	if (m->plan_new_keywords > 0)
 		return ERR_BUSY; /* (2) */
 	if (!ARENA_PUSH(p->arena, nw->v, nw->n, nw->cap))

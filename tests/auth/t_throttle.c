@@ -135,6 +135,16 @@ test_cache(void **state)
 	os_clock_fix(1000000, 1000000);
 	cache_put(c, &ann, S("PLAIN"), S("pw"));
 	assert_true(cache_has(c, &ann, S("PLAIN"), S("pw")));
+	/* R124: auth_cache_s. */
+	for (int more = -1; more <= 1; more++) {
+		int64_t ms = (int64_t)limits.auth_cache_s * 1000;
+
+		os_clock_fix(1000000, 1000000 + ms + more);
+		assert_int_equal(
+		    cache_has(c, &ann, S("PLAIN"), S("pw")), more < 0);
+	}
+	os_clock_fix(1000000, 1000000);
+	cache_put(c, &ann, S("PLAIN"), S("pw"));
 	/* Another password, mechanism, account, generation, state. */
 	assert_false(cache_has(c, &ann, S("PLAIN"), S("pW")));
 	assert_false(cache_has(c, &ann, S("PLAIN"), S("")));

@@ -138,6 +138,26 @@ test_no_memory(void **state)
 	arena_free(&a);
 }
 
+/* R124: arena_max, for who names no other bound. */
+static void
+test_limit(void **state)
+{
+	size_t max = (size_t)limits.arena_max;
+
+	for (int more = -1; more <= 1; more++) {
+		struct arena *a = arena_new(0);
+
+		/* In pieces of 16 bytes, as they are given. */
+		assert_non_null(arena_alloc(a, max / 2));
+		assert_int_equal(
+		    arena_alloc(a, max / 2 + 16 * (size_t)(more + 1) - 16) !=
+			NULL,
+		    more <= 0);
+		assert_int_equal(arena_failed(a), more > 0);
+		arena_free(&a);
+	}
+}
+
 int
 t_arena(void)
 {
@@ -147,6 +167,7 @@ t_arena(void)
 	    cmocka_unit_test(test_push),
 	    cmocka_unit_test(test_property),
 	    cmocka_unit_test(test_no_memory),
+	    cmocka_unit_test(test_limit),
 	};
 
 	return cmocka_run_group_tests_name("arena", tests, NULL, NULL);

@@ -27,7 +27,7 @@ limits_at_their_edges(void **state)
 	struct buf why = {0};
 	char v[32];
 
-#define X(name, value, lo, hi, unit, what)                            \
+#define X(name, kind, value, lo, hi, unit, what)                      \
 	snprintf(v, sizeof(v), "%llu", (unsigned long long)(lo));     \
 	assert_int_equal(set(#name, v, &why), OK);                    \
 	snprintf(v, sizeof(v), "%llu", (unsigned long long)(hi));     \
