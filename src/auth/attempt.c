@@ -236,6 +236,9 @@ attempt_hash(struct server *s, struct attempt *t, bool known)
 
 	l->j.run = login_run;
 	l->j.done = login_done;
+	l->j.who = hash_keyed(attempt_key(t)) | 1;
+	l->j.doubtful =
+	    throttle_doubts(s->throttle, address(t), attempt_key(t));
 	l->a = s->a;
 	l->t = t;
 	l->known = known;

@@ -216,6 +216,8 @@ void throttle_free(struct throttle **t);
 /* May this address try this name now? */
 bool throttle_pass(struct throttle *t, str address, str name);
 /* Counts a failure; the delay of its answer in milliseconds. */
+/* Whether the address or the name has failed lately. */
+bool throttle_doubts(struct throttle *t, str address, str name);
 uint32_t throttle_failed(struct throttle *t, str address, str name);
 void throttle_succeeded(struct throttle *t, str address, str name);
 size_t throttle_count(const struct throttle *t);
@@ -234,7 +236,9 @@ size_t cache_count(const struct cache *c);
 
 struct job {
 	struct job *next;
-	void (*run)(struct job *j);             /* on a thread of the pool */
+	uint64_t who;               /* whose login; 0: nobody's */
+	bool doubtful;              /* may be a guess: others go first */
+	void (*run)(struct job *j); /* on a thread of the pool */
 	void (*done)(struct job *j, void *arg); /* on the serving thread */
 };
 struct pool;

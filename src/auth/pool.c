@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* Copyright (c) 2026 The restante authors */
 /*
- * The threads that hash. Jobs wait in a bounded queue; what is finished
+ * The threads that hash. Jobs wait in bounded queues; what is finished
  * waits in another for the serving thread, which an eventfd wakes.
  *
  * (1) A job belongs to the pool from pool_put until its done is called.
+ * (2) Guesses come in crowds. Who is in doubt, or already waits with another
+ *     login, lets others go first, three times out of four; so whoever has
+ *     done nothing wrong waits for hashes of a few, not of the crowd (R35).
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,7 +22,8 @@ struct queue {
 struct pool {
 	pthread_mutex_t mu; /* guards the queues, their sizes and stop */
 	pthread_cond_t more;
-	struct queue todo, finished;
+	struct queue todo, doubtful, finished;
+	unsigned turn; /* (2) */
 	size_t waiting, max;
 	bool stop;
 	int fd;
@@ -46,6 +50,29 @@ queue_take(struct queue *q)
 	return j;
 }
 
+/* (2) */
+static struct job *
+next_job(struct pool *p)
+{
+	bool theirs = p->turn % 4 == 3;
+	struct job *j = queue_take(theirs ? &p->doubtful : &p->todo);
+
+	if (j == NULL)
+		j = queue_take(theirs ? &p->todo : &p->doubtful);
+	p->turn += j != NULL;
+	return j;
+}
+
+static bool
+waits(const struct queue *q, uint64_t who)
+{
+	const struct job *j = who != 0 ? q->first : NULL;
+
+	while (j != NULL && j->who != who)
+		j = j->next;
+	return j != NULL;
+}
+
 static void
 wake(int fd)
 {
@@ -62,7 +89,7 @@ work(void *arg)
 
 	pthread_mutex_lock(&p->mu);
 	while (!p->stop) {
-		if ((j = queue_take(&p->todo)) == NULL) {
+		if ((j = next_job(p)) == NULL) {
 			pthread_cond_wait(&p->more, &p->mu);
 			continue;
 		}
@@ -87,6 +114,7 @@ pool_new(unsigned threads, size_t queue_max, void *arg)
 	pthread_mutex_init(&p->mu, NULL);
 	pthread_cond_init(&p->more, NULL);
 	p->todo.last = &p->todo.first;
+	p->doubtful.last = &p->doubtful.first;
 	p->finished.last = &p->finished.first;
 	p->max = queue_max;
 	p->arg = arg;
@@ -123,7 +151,9 @@ pool_put(struct pool *p, struct job *j)
 	pthread_mutex_lock(&p->mu);
 	if ((room = p->waiting < p->max)) {
 		p->waiting++;
-		queue_add(&p->todo, j);
+		queue_add(j->doubtful || waits(&p->todo, j->who) ? &p->doubtful
+								 : &p->todo,
+		    j);
 		pthread_cond_signal(&p->more);
 	}
 	pthread_mutex_unlock(&p->mu);
@@ -162,8 +192,8 @@ pool_free(struct pool **pp)
 	pthread_mutex_unlock(&p->mu);
 	for (unsigned i = 0; i < p->nthreads; i++)
 		pthread_join(p->thread[i], NULL);
-	while ((j = queue_take(&p->finished)) != NULL ||
-	       (j = queue_take(&p->todo)) != NULL)
+	while (
+	    (j = queue_take(&p->finished)) != NULL || (j = next_job(p)) != NULL)
 		j->done(j, p->arg);
 	if (p->fd >= 0)
 		os_close(&p->fd);

@@ -158,6 +158,17 @@ throttle_pass(struct throttle *t, str address, str name)
 	       now - e->last_ms >= DIRTY_MS;
 }
 
+bool
+throttle_doubts(struct throttle *t, str address, str name)
+{
+	const struct entry *a = find(t, 'a', address, STR_NONE);
+	const struct entry *n = find(t, 'n', name, STR_NONE);
+	int64_t now = os_mono_ms();
+
+	return (a != NULL && now - a->last_ms < DIRTY_MS) ||
+	       (n != NULL && now - n->last_ms < WINDOW_MS);
+}
+
 static struct entry *
 touch(struct throttle *t, char kind, str a, str b)
 {

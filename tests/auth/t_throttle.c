@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Copyright (c) 2026 The restante authors */
 /* The throttle (R35) and the cache of verified passwords (R39). */
+#include <semaphore.h>
+#include <unistd.h>
+
 #include "t_auth.h"
 
 static const char v6a[] = {0x20, 1, 0xd, (char)0xb8, 0, 1, 0, 2};
@@ -14,8 +17,12 @@ test_delay(void **state)
 	    1000, 2000, 4000, 8000, 16000, 16000, 16000};
 
 	os_clock_fix(1000000, 1000000);
+	assert_false(throttle_doubts(t, a, S("ann")));
 	for (size_t i = 0; i < NELEM(want); i++)
 		assert_int_equal(throttle_failed(t, a, S("ann")), want[i]);
+	assert_true(throttle_doubts(t, a, S("bob")));
+	assert_true(throttle_doubts(t, b, S("ann")));
+	assert_false(throttle_doubts(t, b, S("bob")));
 	/* Another address, another name: from the start. */
 	assert_int_equal(throttle_failed(t, b, S("ann")), 1000);
 	assert_int_equal(throttle_failed(t, a, S("bob")), 1000);
@@ -177,6 +184,79 @@ test_cache(void **state)
 	os_clock_fix(-1, 0);
 }
 
+/* ---- who waits for whom ---- */
+
+struct turn {
+	struct job j;
+	char name;
+};
+static sem_t gate, taken;
+static char order[16];
+static size_t norder;
+
+static void
+turn_run(struct job *j)
+{
+	struct turn *t = (struct turn *)j;
+
+	if (t->name == '-') {
+		sem_post(&taken);
+		sem_wait(&gate);
+	} else {
+		order[norder++] = t->name;
+	}
+}
+
+static void
+turn_done(struct job *j, void *arg)
+{
+	++*(size_t *)arg;
+}
+
+/* R35: a crowd with one name, and those in doubt, let others go first, but
+ * are not forgotten. */
+static void
+test_turns(void **state)
+{
+	/* The first one keeps the thread busy while the others come. */
+	static const struct turn come[] = {
+	    {{.who = 9}, '-'},
+	    {{.who = 1}, 'a'},
+	    {{.who = 1}, 'b'},
+	    {{.who = 1}, 'c'},
+	    {{.who = 2, .doubtful = true}, 'd'},
+	    {{.who = 3}, 'e'},
+	    {{.who = 4}, 'f'},
+	    {{.who = 0}, 'g'},
+	    {{.who = 0}, 'h'},
+	};
+	struct turn t[NELEM(come)];
+	size_t done = 0;
+	struct pool *p = pool_new(1, 100, &done);
+
+	assert_non_null(p);
+	sem_init(&gate, 0, 0);
+	sem_init(&taken, 0, 0);
+	norder = 0;
+	for (size_t i = 0; i < NELEM(come); i++) {
+		t[i] = come[i];
+		t[i].j.run = turn_run;
+		t[i].j.done = turn_done;
+		assert_true(pool_put(p, &t[i].j));
+		if (i == 0)
+			sem_wait(&taken);
+	}
+	sem_post(&gate);
+	while (done < NELEM(come)) {
+		pool_reap(p);
+		usleep(1000);
+	}
+	assert_memory_equal(order, "aebfghcd", 8);
+	pool_free(&p);
+	sem_destroy(&gate);
+	sem_destroy(&taken);
+}
+
 int
 t_throttle(void)
 {
@@ -188,6 +268,7 @@ t_throttle(void)
 	    cmocka_unit_test(test_loopback),
 	    cmocka_unit_test(test_bounded),
 	    cmocka_unit_test(test_cache),
+	    cmocka_unit_test(test_turns),
 	};
 
 	return cmocka_run_group_tests_name("throttle", tests, NULL, NULL);
