@@ -218,6 +218,10 @@ cmd_search(struct session *s, struct cmd *x)
 			answer_err(x, e);
 			return search_failed(s, x);
 		}
+		if (!done && conn_left(s->conn)) {
+			answer_no(x, "", "Nobody listens");
+			return STEP_CLOSE;
+		}
 		if (!done)
 			return STEP_MORE;
 		take_result(s, x, c);

@@ -850,6 +850,20 @@ conn_eat(struct conn *c, size_t n)
 		c->io->at += n;
 }
 
+bool
+conn_left(struct conn *c)
+{
+	ssize_t r;
+	char byte;
+
+	if (input_left(c) > 0)
+		return false;
+	do
+		r = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	while (r < 0 && errno == EINTR);
+	return r == 0 || (r < 0 && errno != EAGAIN);
+}
+
 void
 conn_timer(struct conn *c, int64_t ms)
 {

@@ -149,6 +149,9 @@ void conn_describe(struct conn *c, str what); /* e.g. "imap ann INBOX idle" */
 void conn_authenticated(struct conn *c, bool yes); /* exempt from shedding */
 str conn_input(struct conn *c);
 void conn_eat(struct conn *c, size_t n);
+/* Whether the peer has hung up and all that he sent was eaten: asked at the
+ * end of a step by a command that works long for nobody but him (R60). */
+bool conn_left(struct conn *c);
 /* Runs out once after ms (monotonic), then WHY_TIMER; 0: off. One per
  * connection; counts on while run works. */
 void conn_timer(struct conn *c, int64_t ms);

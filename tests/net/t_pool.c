@@ -627,6 +627,60 @@ jobs(void **state)
 	net_free(&n);
 }
 
+/* Works as long as it is told to, or until nobody waits for it. */
+static bool g_left;
+static enum next
+long_run(struct conn *c, enum why why)
+{
+	if (why == WHY_INPUT)
+		conn_eat(c, conn_input(c).n > 0 ? 1 : 0);
+	g_left = conn_left(c);
+	return why == WHY_OPEN ? NEXT_INPUT : g_left ? NEXT_CLOSE : NEXT_MORE;
+}
+static void
+long_closed(struct conn *c)
+{
+}
+
+/* R60: seen while it works, without an event, but not before what was sent
+ * ahead of it has been taken. */
+static void
+left_while_working(void **state)
+{
+	static const struct service service = {
+	    .name = "long", .run = long_run, .closed = long_closed};
+	struct net *n = net_new(&(struct net_opts){.threads_max = 1});
+	conn_id id;
+	int fd = pair_add(n, &service, NULL, &id);
+
+	net_step(n, 0);
+	peer_write(fd, "x");
+	for (int i = 0; i < 20; i++)
+		net_step(n, 0);
+	assert_false(g_left);
+	peer_write(fd, "y");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	for (int i = 0; i < 20; i++)
+		net_step(n, 0);
+	assert_false(g_left);
+	assert_int_equal(net_count(n), 1);
+	close(fd);
+	net_free(&n);
+
+	n = net_new(&(struct net_opts){.threads_max = 1});
+	fd = pair_add(n, &service, NULL, &id);
+	net_step(n, 0);
+	peer_write(fd, "x");
+	for (int i = 0; i < 20; i++)
+		net_step(n, 0);
+	assert_false(g_left);
+	close(fd);
+	steps(n);
+	assert_true(g_left);
+	assert_int_equal(net_count(n), 0);
+	net_free(&n);
+}
+
 int
 test_pool(void)
 {
@@ -634,6 +688,7 @@ test_pool(void)
 	    cmocka_unit_test(echoes),
 	    cmocka_unit_test(poke_while_waiting),
 	    cmocka_unit_test(hangup_while_waiting),
+	    cmocka_unit_test(left_while_working),
 	    cmocka_unit_test(timer_rings_once),
 	    cmocka_unit_test(stale_ids),
 	    cmocka_unit_test(kick_and_stop),
