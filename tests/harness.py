@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -28,10 +29,21 @@ PASSWORD = "correct horse"
 
 
 def free_port():
-    """A loopback port nobody has now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A loopback port nobody has now, and that the kernel gives to nobody: a
+    server that is started anew finds its port again."""
+    try:
+        low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        low = 32768
+    for _ in range(1000):
+        port = random.SystemRandom().randrange(10000, low) if low > 12000 else 0
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return s.getsockname()[1]
+    raise AssertionError("no port is free")
 
 
 def corpus():
