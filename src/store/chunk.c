@@ -209,15 +209,15 @@ gone_decode(str row, struct gone_row *r)
 	r->v = x_array((size_t)n, sizeof(*r->v));
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct gone *last = i > 0 ? &r->v[i - 1] : &zero;
-		uint64_t uid = last->uid + dec_var(&d);
+		uint64_t step = dec_var(&d);
 
 		r->v[i].flags = dec_var(&d);
-		if (!fact_decode(&d, &last->f, &r->v[i].f) || uid == 0 ||
-		    uid > UINT32_MAX) {
+		if (!fact_decode(&d, &last->f, &r->v[i].f) || step == 0 ||
+		    step > UINT32_MAX - last->uid) {
 			d.bad = true;
 			break;
 		}
-		r->v[i].uid = (uint32_t)uid;
+		r->v[i].uid = last->uid + (uint32_t)step;
 	}
 	if (dec_end(&d))
 		return OK;
