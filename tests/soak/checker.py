@@ -378,7 +378,9 @@ class Checker:
         self.answered(s, o, r, o["box"], ("there", o["box"]))
         if r["r"] == "ok" and "uv" in r:
             self.see_name(o["acct"], o["box"], r["uv"], r["t"])
-            self.see_next(o["acct"], r["uv"], r.get("uidnext"), o["t"], r["t"], r.get("modseq"))
+            # Of the mailbox that is selected, it may say what the view is.
+            begin = s.synced if s and not self.strict and s.uv == r["uv"] else o["t"]
+            self.see_next(o["acct"], r["uv"], r.get("uidnext"), begin, r["t"], r.get("modseq"))
 
     def end_create(self, s, o, r):
         self.answered(s, o, r, o["box"], ("create", o["box"]))
@@ -449,6 +451,8 @@ class Checker:
 
     def end_store(self, s, o, r):
         may = r["r"] != "ok"
+        if s is not None and s.read_only:
+            return  # refused, or, by some, ignored with OK
         lost = set(r.get("modified", ()))
         for u in o["uids"]:
             if u in lost or r["r"] == "bad":
@@ -514,6 +518,10 @@ class Checker:
     def end_retr(self, s, o, r):
         if r["r"] == "ok":
             self.see(o["acct"], r["uv"], o["uid"], r)
+        if not self.strict:
+            # Some set it, when the session ends.
+            self.copy[o["acct"], o["uv_"], o["uid"]].ops.append(
+                Op(o["t"], self.quiet_after(r["t"]), ("store", "+", self.bits(["\\Seen"])), True))
 
     def end_quit(self, s, o, r):
         for uid, uv in o["dele"]:

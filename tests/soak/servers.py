@@ -148,7 +148,8 @@ class Restante:
 
 class Adapter:
     """A server of bench/servers. Its replies may lag behind another session's
-    work until the next answer that tells of it; nothing is killed."""
+    work until the next answer that tells of it. It is restarted, and all its
+    processes but the first are killed and stopped."""
     strict = False
     password = "bench"
     accounts = ("u0", "u1", "u2")
@@ -187,12 +188,40 @@ class Adapter:
         return int(m[1], 16), int(m[2], 16)
 
     def nemesis(self):
-        return ["restart", "nothing", "nothing"]
+        return ["restart"] + ["kill"] * 4 + ["stop"] * 2
 
     def do(self, kind):
         if kind == "restart":
             self.call("restart")
-        return kind
+            return kind
+        below = descendants(int(self.call("pids").split()[0]))
+        pid, name = self.rng.choice(below) if below else (0, "nothing")
+        try:
+            if pid and kind == "kill":
+                os.kill(pid, signal.SIGKILL)
+            elif pid:
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(0.1 + self.rng.random())
+                os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+        return f"{kind} {name}"
+
+
+def descendants(top):
+    """[(pid, name)] of all processes below this one."""
+    of = {}
+    for p in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (p / "stat").read_text()
+        except OSError:
+            continue
+        of[int(p.name)] = int(stat.rpartition(")")[2].split()[1]), stat[stat.index("(") + 1:stat.rindex(")")]
+    out, ring = [], {top}
+    while ring:
+        ring = {p for p, (up, _) in of.items() if up in ring}
+        out += [(p, of[p][1]) for p in sorted(ring)]
+    return out
 
 
 def answers(server, account):
