@@ -500,8 +500,10 @@ class Pop3Client(Client):
         i = self.rec.invoke(self.s or self.name, "pop3", acct=self.acct)
         try:
             c.ask(f"USER {self.acct}")
-            if not c.ask(f"PASS {self.soak.password}").startswith(b"+OK"):
-                self.rec.end(i, "no", "login")
+            said = c.ask(f"PASS {self.soak.password}")
+            if not said.startswith(b"+OK"):
+                self.rec.end(i, "no", said.decode("latin-1"))
+                time.sleep(rng.random() * 0.2)
                 raise Gone
             if not c.ask("UIDL").startswith(b"+OK"):
                 self.rec.end(i, "no", "UIDL")

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import BUILD, PASSWORD, ROOT, Imap, Server, free_port
+from harness import BUILD, PASSWORD, RESTANTE, ROOT, Imap, Server, free_port
 
 KINDS = ("open", "read", "write", "sync", "truncate")  # enum os_call
 ERRNO = {"EIO": 5, "ENOSPC": 28}
@@ -61,7 +61,6 @@ class Restante:
             self.page = Page(self.top / "orders")
             env["RESTANTE_FAULT_PAGE"] = str(self.top / "orders")
         settings = ["connections_per_account=1000", "connections_per_address=1000"]
-        # So that compaction has something to do.
         self.server = Server(users=self.accounts, settings=settings, data=self.top, env=env)
         self.version = "restante, " + BUILD.name
 
@@ -91,7 +90,7 @@ class Restante:
 
     # -- what a nemesis does --
     def nemesis(self):
-        kinds = ["kill"] * 5 + ["stop"] * 3 + ["restart", "restart -9", "hup"]
+        kinds = ["kill"] * 5 + ["stop"] * 3 + ["restart", "restart -9", "hup", "compact", "backup"]
         if self.page:
             kinds += ["full"] * 2 + ["sync"] * 2 + ["read"] * 2 + ["write"] * 2 + ["clock"] * 2
         return kinds
@@ -115,6 +114,11 @@ class Restante:
             except ProcessLookupError:
                 return f"{who} went by itself"
             return f"stop {who}"
+        if kind == "compact":
+            r = s.cli("compact", check=False, timeout=120)
+            return "compact" if r.returncode == 0 else "compact refused"
+        if kind == "backup":
+            return self.backup()
         if kind == "hup":
             s.proc.send_signal(signal.SIGHUP)
             return "SIGHUP"
@@ -144,6 +148,23 @@ class Restante:
         time.sleep(0.3 + rng.random())
         self.page.clear()
         return f"{kind} fails, {self.page.hits()} faults so far"
+
+
+    def backup(self):
+        """A backup of the moment; what is restored from it is whole."""
+        to, new = self.top / "backup", self.top / "restored"
+        try:
+            if self.server.cli("backup", str(to), check=False, timeout=120).returncode != 0:
+                return "backup refused"
+            run = [str(RESTANTE), "restore", str(to), "--data", str(new)]
+            subprocess.run(run, check=True, timeout=120, capture_output=True)
+            run = [str(RESTANTE), "check", "--full", "--data", str(new)]
+            r = subprocess.run(run, check=False, timeout=120, capture_output=True)
+            assert r.stdout.splitlines()[-1:] == [b"0 faults"], (r.stdout + r.stderr)[-2000:]
+            return "backup"
+        finally:
+            shutil.rmtree(to, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
 
 
 class Adapter:

@@ -2,7 +2,8 @@
 # Copyright (c) 2026 The restante authors
 """Random work of many clients, a nemesis, a history, and its check.
 
-    soak.py SECONDS [--seed N] [--server SCRIPT] [--quiet-server] [--keep FILE]
+    soak.py SECONDS [--seed N] [--server SCRIPT] [--no-nemesis] [--keep FOLDER]
+            [--history FILE]
     soak.py --check FILE
 
 The seed decides what each client and the nemesis do; how their work falls
@@ -206,7 +207,7 @@ def report(c, caps, t0):
     print(", ".join(f"{v} {k}" for k, v in sorted(c.counts.items())))
 
 
-def run(seconds, seed, server, keep=None, nemesis=True):
+def run(seconds, seed, server, keep=None, nemesis=True, history=None):
     """0 when nothing is wrong."""
     fd, path = tempfile.mkstemp(prefix=f"soak-{seed}-", suffix=".jsonl")
     os.close(fd)
@@ -225,8 +226,11 @@ def run(seconds, seed, server, keep=None, nemesis=True):
         except AssertionError as e:
             error = error or e
     print(f"soak: {soak.rec.ops} operations, {soak.rec.untagged} untagged replies, {soak.ckpts} checkpoints; "
-          + ", ".join(f"{k}: {v}" for k, v in soak.did.most_common()), flush=True)
+          + ", ".join(f"{k}: {v}" for k, v in soak.did.most_common())
+          + (f"; {server.page.hits()} calls failed" if getattr(server, "page", None) else ""), flush=True)
     rows = read(path)
+    if history:
+        shutil.copy(path, history)
     c = checker.check(rows)
     report(c, soak.caps, rows[0]["t"])
     if error:
@@ -249,6 +253,7 @@ def main():
     p.add_argument("--server", help="an adapter of bench/servers")
     p.add_argument("--no-nemesis", action="store_true")
     p.add_argument("--keep", help="the folder for a bad history")
+    p.add_argument("--history", help="keep the history here in any case")
     p.add_argument("--check", help="check a history that was kept")
     a = p.parse_args()
     if a.check:
@@ -260,7 +265,7 @@ def main():
         p.error("for how many seconds?")
     seed = a.seed if a.seed is not None else random.randrange(1 << 30)
     server = Adapter(a.server, seed) if a.server else Restante(seed)
-    return run(a.seconds, seed, server, a.keep, not a.no_nemesis)
+    return run(a.seconds, seed, server, a.keep, not a.no_nemesis, a.history)
 
 
 if __name__ == "__main__":
