@@ -55,6 +55,9 @@ class Restante:
         options = json.loads((BUILD / "meson-info" / "intro-buildoptions.json").read_text())
         self.top = Path(tempfile.mkdtemp(prefix="restante-soak-"))
         self.rng = random.Random(seed)
+        # A small disk, that can really be full, where this may be mounted.
+        mount = ["mount", "-t", "tmpfs", "-o", "size=256m,mode=711", "soak", str(self.top)]
+        self.mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
         self.page = None
         env = {}
         if any(o["name"] == "faults" and o["value"] for o in options):
@@ -72,6 +75,8 @@ class Restante:
         try:
             self.server.close()
         finally:
+            if self.mounted:
+                subprocess.run(["umount", "-l", str(self.top)], check=False)
             shutil.rmtree(self.top, ignore_errors=True)
 
     def log(self):
@@ -91,8 +96,10 @@ class Restante:
     # -- what a nemesis does --
     def nemesis(self):
         kinds = ["kill"] * 5 + ["stop"] * 3 + ["restart", "restart -9", "hup", "compact", "backup"]
+        if self.mounted:
+            kinds += ["fill"] * 2
         if self.page:
-            kinds += ["full"] * 2 + ["sync"] * 2 + ["read"] * 2 + ["write"] * 2 + ["clock"] * 2
+            kinds += ["full"] + ["sync"] * 2 + ["read"] * 2 + ["write"] * 2 + ["clock"] * 2
         return kinds
 
     def do(self, kind):
@@ -135,20 +142,49 @@ class Restante:
                 time.sleep(0.02)
             s.start(60)
             return "kill -9 all, start"
+        if kind == "fill":
+            return self.fill()
         if kind == "full":
             self.page.fault(("write",), "ENOSPC", rng.randrange(1, 10), True)
             time.sleep(0.3 + rng.random())
             self.page.clear()
-            return f"disk full, {self.page.hits()} faults so far"
+            return f"writes find no room, {self.page.hits()} faults so far"
         if kind == "clock":
             by = rng.choice([-86400, -3600, -60, 60, 3600, 30 * 86400, 0])
             self.page.clock(by * 1000)
             return f"clock {by:+} s"
-        self.page.fault((kind,), "EIO", rng.randrange(1, 40))
+        sticky = rng.random() < 0.2
+        self.page.fault((kind,), "EIO", rng.randrange(1, 40), sticky)
         time.sleep(0.3 + rng.random())
         self.page.clear()
-        return f"{kind} fails, {self.page.hits()} faults so far"
+        return f"{kind}{' always' * sticky} fails, {self.page.hits()} faults so far"
 
+
+    def fill(self):
+        """The disk is full to the last byte for a while."""
+        filler = self.top / "filler"
+        try:
+            with open(filler, "wb", buffering=0) as f:
+                size = 1 << 20
+                while size:
+                    try:
+                        f.write(bytes(size))
+                    except OSError:
+                        size //= 2
+                end = time.monotonic() + 0.3 + self.rng.random()
+                said = "disk full"
+                if self.rng.random() < 0.3:
+                    said += ", kill -9 mail"
+                    for pid in self.server.pids("mail"):
+                        os.kill(pid, signal.SIGKILL)
+                while time.monotonic() < end:
+                    try:
+                        f.write(bytes(4096))
+                    except OSError:
+                        time.sleep(0.02)
+            return said
+        finally:
+            filler.unlink(missing_ok=True)
 
     def backup(self):
         """A backup of the moment; what is restored from it is whole."""
