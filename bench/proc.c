@@ -13,7 +13,8 @@
 
 struct proc {
 	int pid, ppid;
-	double ticks;
+	double ticks; /* its own */
+	double child_ticks;
 	char in; /* of the tree */
 };
 
@@ -45,8 +46,8 @@ read_one(int pid)
 		&ppid, &u, &s, &cu, &cs) != 5)
 		return;
 	if (procs_n < PROCS_MAX)
-		procs[procs_n++] =
-		    (struct proc){pid, ppid, (double)(u + s + cu + cs), 0};
+		procs[procs_n++] = (struct proc){
+		    pid, ppid, (double)(u + s), (double)(cu + cs), 0};
 }
 
 /* Marks the descendants of the root. */
@@ -80,16 +81,53 @@ scan(int root)
 	} while (found);
 }
 
+/* Of a process's threads to the nanosecond, where the kernel tells; of those
+ * that have ended only the ticks of the whole process know. */
+static double
+exact(int pid)
+{
+	char path[320];
+	struct dirent *e;
+	double t = 0;
+	DIR *d;
+
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		unsigned long long ns;
+		FILE *f;
+
+		snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid,
+		    e->d_name);
+		f = e->d_name[0] == '.' ? NULL : fopen(path, "r");
+		if (!f)
+			continue;
+		if (fscanf(f, "%llu", &ns) == 1)
+			t += (double)ns / 1e9;
+		fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return t;
+}
+
 double
 proc_cpu(int root)
 {
+	double hz = (double)sysconf(_SC_CLK_TCK);
+
 	double t = 0;
 
 	scan(root);
-	for (int i = 0; i < procs_n; i++)
-		if (procs[i].in)
-			t += procs[i].ticks;
-	return t / (double)sysconf(_SC_CLK_TCK);
+	for (int i = 0; i < procs_n; i++) {
+		double own = procs[i].ticks / hz, x;
+
+		if (!procs[i].in)
+			continue;
+		x = exact(procs[i].pid);
+		t += (x > own ? x : own) + procs[i].child_ticks / hz;
+	}
+	return t;
 }
 
 double

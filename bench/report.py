@@ -152,7 +152,6 @@ class Row:
     def cpu_ratio(self, servers):
         med = self.medians(self.cpu)
         theirs = [med[s] for s in servers[1:] if s in med]
-        # Hundredths of a second are counted: nothing is said of none.
         return med[servers[0]] / min(theirs) if med.get(servers[0]) and theirs and min(theirs) > 0 else None
 
     def mark(self, servers):

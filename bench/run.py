@@ -7,8 +7,7 @@ mailboxes that take long to make, on the folder of the round before): what the
 machine does meanwhile meets all of them alike. Results are appended to a file
 as they come, from which a run that was cut off goes on, and from which
 report.py makes the tables. CPU is that of all the server's processes together:
-on a busy machine it is steadier than a rate. It is counted in hundredths of a
-second; a dash is less than one.
+on a busy machine it is steadier than a rate.
 """
 import argparse
 import json
