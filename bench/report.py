@@ -184,12 +184,18 @@ def rows_of(records):
     return rows, failed
 
 
+def title(row, quick):
+    """--quick has a tenth of the messages, where a row's name says how many."""
+    if not quick or row.name.startswith("select"):
+        return row.name
+    if " of 100k" in row.name:
+        return row.name.replace(" of 100k", " of 10k")
+    return row.name.replace(" of 10k", " of 1k")
+
+
 def line(row, servers, quick):
     med, cpu = row.medians(row.value), row.medians(row.cpu)
-    # --quick has a tenth of the messages, where a row's name says how many.
-    tenth = quick and not row.name.startswith("select")
-    out = [row.name.replace(" of 100k", " of 10k") if tenth and "100k" in row.name
-           else row.name.replace(" of 10k", " of 1k") if tenth else row.name]
+    out = [title(row, quick)]
     for s in servers:
         v = row.value.get(s)
         out.append(f"{short(med[s])} {row.unit} ({short(min(v))}..{short(max(v))})" if v else "failed")
@@ -201,6 +207,30 @@ def line(row, servers, quick):
         out.append(f"{c:.2f}" if c is not None else "")
     out.append(f"{row.own:.0%}" if cpu else "")
     return "| " + " | ".join(out) + " |"
+
+
+def brief(runs, order):
+    """Only what is asked for, beside the better one of the others."""
+    got = newest(runs)
+    yield "| workload | restante | better Dovecot | ratio | asked for | CPU ratio |"
+    yield "|---|---|---|---|---|---|"
+    for w in order:
+        if w not in got:
+            continue
+        h, records = got[w]
+        servers = h["servers"]
+        for row in rows_of(records)[0].values():
+            marks, med = row.mark(servers), row.medians(row.value)
+            if not marks:
+                continue
+            theirs = [med[s] for s in servers[1:] if s in med]
+            best = (min if row.less else max)(theirs) if theirs else None
+            r, c = row.ratio(servers), row.cpu_ratio(servers)
+            cells = [title(row, h["quick"])] + [f"{short(x)} {row.unit}".strip() if x is not None else "—"
+                                                for x in (med.get(servers[0]), best)]
+            cells += [f"×{short(r)}" if r is not None else "", ", ".join(marks),
+                      f"{c:.2f}" if c is not None else ""]
+            yield "| " + " | ".join(cells) + " |"
 
 
 def average(records, key):

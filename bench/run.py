@@ -435,6 +435,7 @@ def options():
     ap.add_argument("--resume", action="store_true", help="go on with the newest run of that file")
     ap.add_argument("--report", type=Path, metavar="FILE",
                     help="measure nothing; print the report of a file of results")
+    ap.add_argument("--brief", action="store_true", help="with --report: what is asked for, and no more")
     ap.add_argument("workloads", nargs="*", metavar="WORKLOAD")
     o = ap.parse_args()
     o.servers = o.servers.split(",")
@@ -453,7 +454,8 @@ def options():
 def main():
     o = options()
     if o.report:
-        print("\n".join(report.markdown(report.read(o.report), WORKLOADS)))
+        table = report.brief if o.brief else report.markdown
+        print("\n".join(table(report.read(o.report), WORKLOADS)))
         return
     run, good = Run(o), True
     signal.signal(signal.SIGTERM, signal.default_int_handler)
