@@ -51,7 +51,7 @@ struct child {
 enum err child_box(const struct child *c) MUST_CHECK;
 
 /* A tick of the pool, every REST_MS: memory that is not used goes back. */
-#define REST_MS 5000
+#define REST_MS 2000
 void child_rest(void *arg);
 
 int front_main(void *child);

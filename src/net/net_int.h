@@ -194,6 +194,7 @@ struct tick {
 struct worker {
 	struct net *net;
 	pthread_t id;
+	char *stack;
 	enum { W_NONE, W_RUNS, W_ENDED } state;
 };
 

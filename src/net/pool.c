@@ -13,12 +13,14 @@
 #include <unistd.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/timerfd.h>
 
 #include "net/net_int.h"
 
-#define SURPLUS_MS 10000
+#define SURPLUS_MS 2000
 #define STACK_BYTES (1024 * 1024)
+#define GUARD_BYTES 65536 /* pages are not larger */
 #define STOP_MS 10000
 #define SLOTS_SPARE 256 /* the shed, until they have ended */
 
@@ -385,6 +387,43 @@ pool_event(struct net *n, const struct epoll_event *e)
 
 static void *worker_main(void *arg);
 
+/* Stacks are ours: libc would keep those of threads that have ended. */
+static bool
+stack_new(struct worker *w, pthread_attr_t *attr)
+{
+	char *p = mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+	if (p == MAP_FAILED)
+		return false;
+	w->stack = p;
+	return mprotect(p, GUARD_BYTES, PROT_NONE) == 0 &&
+	       pthread_attr_setstack(attr, p + GUARD_BYTES, STACK_BYTES) == 0;
+}
+
+static void
+stack_free(struct worker *w)
+{
+	if (w->stack != NULL)
+		munmap(w->stack, GUARD_BYTES + STACK_BYTES);
+	w->stack = NULL;
+}
+
+/* The lock is held; who has ended does not want it any more. */
+static void
+workers_join(struct net *n)
+{
+	for (unsigned i = 0; i < n->o.threads_max; i++) {
+		struct worker *w = &n->workers[i];
+
+		if (w->state != W_ENDED)
+			continue;
+		pthread_join(w->id, NULL);
+		stack_free(w);
+		w->state = W_NONE;
+	}
+}
+
 /* The lock is held. */
 static void
 worker_start(struct net *n)
@@ -393,25 +432,22 @@ worker_start(struct net *n)
 	struct worker *w = NULL;
 	sigset_t all, old;
 
-	for (unsigned i = 0; i < n->o.threads_max && w == NULL; i++) {
-		if (n->workers[i].state == W_ENDED) {
-			pthread_join(n->workers[i].id, NULL);
-			n->workers[i].state = W_NONE;
-		}
+	workers_join(n);
+	for (unsigned i = 0; i < n->o.threads_max && w == NULL; i++)
 		if (n->workers[i].state == W_NONE)
 			w = &n->workers[i];
-	}
 	if (w == NULL)
 		return;
 	w->net = n;
 	w->state = W_RUNS;
 	n->nthreads++;
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	if (pthread_create(&w->id, &attr, worker_main, w) != 0) {
+	if (!stack_new(w, &attr) ||
+	    pthread_create(&w->id, &attr, worker_main, w) != 0) {
+		stack_free(w);
 		w->state = W_NONE;
 		n->nthreads--;
 		log_warn("no new thread", KV_N("threads", n->nthreads));
@@ -456,6 +492,7 @@ worker_main(void *arg)
 	struct conn *c;
 	struct job *j;
 	unsigned turns = 0;
+	bool idle;
 	int r;
 
 	pthread_mutex_lock(&n->lock);
@@ -478,16 +515,19 @@ worker_main(void *arg)
 		}
 		if (n->quit)
 			break;
-		r = queued(n) ? 0 : SURPLUS_MS;
+		r = queued(n)                        ? 0
+		    : n->nthreads > n->o.threads_min ? SURPLUS_MS
+						     : -1;
 		n->nwaiting++;
 		pthread_mutex_unlock(&n->lock);
-		if (pool_wait(n, r) == 0 && r != 0)
-			r = -1;
+		idle = pool_wait(n, r) == 0 && r != 0;
 		pthread_mutex_lock(&n->lock);
-		if (r < 0 && n->nthreads > n->o.threads_min &&
-		    n->nwaiting > 0 && !queued(n))
+		if (idle && n->nthreads > n->o.threads_min && n->nwaiting > 0 &&
+		    !queued(n))
 			break;
 	}
+	if (!n->quit) /* then net_stop joins them all */
+		workers_join(n);
 	n->nthreads--;
 	w->state = W_ENDED;
 	pthread_cond_broadcast(&n->cond);
@@ -678,6 +718,7 @@ net_stop(struct net *n)
 		}
 		pthread_mutex_unlock(&n->lock);
 		pthread_join(w->id, NULL);
+		stack_free(w);
 		w->state = W_NONE;
 	}
 	n->started = false;

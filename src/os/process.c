@@ -208,7 +208,7 @@ os_no_core(void)
 
 /* ---- memory ---- */
 
-enum { HEAPS_MIN = 2, HEAPS_MAX = 8, WORKED_US = 2000, BUSY = 10, LONG = 60 };
+enum { HEAPS_MIN = 2, HEAPS_MAX = 8, WORKED_US = 500, BUSY = 10, LONG = 60 };
 
 void
 os_memory(void)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 /* Entries in memory past which unused mailboxes are dropped at once. */
-enum { RESIDENT_MAX = 1 << 20, KEEP_MS = 10000 };
+enum { RESIDENT_MAX = 1 << 20, KEEP_MS = 5000 };
 
 struct mbox_key {
 	uint64_t account;
