@@ -12,15 +12,27 @@
  *     long as ids and dates are such as the store gives: 31 octets each.
  */
 #include "store/mailbox.h"
+#include "store/slab.h"
+
+static struct slab chunks = SLAB_OF(struct chunk);
+static struct slab lists = SLAB_OF(struct uids);
+
+struct uids *
+uids_new(void)
+{
+	struct uids *u = slab_alloc(&lists);
+
+	atomic_init(&u->refs, 1);
+	return u;
+}
 
 struct chunk *
 chunk_new(uint32_t key)
 {
-	struct chunk *c = x_alloc(sizeof(*c));
+	struct chunk *c = slab_alloc(&chunks);
 
 	c->key = key;
-	c->u = x_alloc(sizeof(*c->u));
-	atomic_init(&c->u->refs, 1);
+	c->u = uids_new();
 	return c;
 }
 
@@ -32,7 +44,7 @@ uids_unref(struct uids **up)
 	*up = NULL;
 	if (u != NULL &&
 	    atomic_fetch_sub_explicit(&u->refs, 1, memory_order_acq_rel) == 1)
-		x_free(&u);
+		slab_free(&lists, u);
 }
 
 void
@@ -40,7 +52,8 @@ chunk_free(struct chunk **c)
 {
 	uids_unref(&(*c)->u);
 	x_free(&(*c)->facts);
-	x_free(c);
+	slab_free(&chunks, *c);
+	*c = NULL;
 }
 
 struct uids *
@@ -50,8 +63,7 @@ chunk_own_uids(struct chunk *c)
 
 	if (atomic_load_explicit(&c->u->refs, memory_order_acquire) == 1)
 		return c->u;
-	u = x_alloc(sizeof(*u));
-	atomic_init(&u->refs, 1);
+	u = uids_new();
 	u->n = c->u->n;
 	memcpy(u->uid, c->u->uid, u->n * sizeof(u->uid[0]));
 	uids_unref(&c->u);

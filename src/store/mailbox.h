@@ -210,6 +210,7 @@ void resident_close(struct store *st);
 /* ---- chunk.c ---- */
 struct chunk *chunk_new(uint32_t key);
 void chunk_free(struct chunk **c);
+struct uids *uids_new(void);
 void uids_unref(struct uids **u);
 struct uids *chunk_own_uids(struct chunk *c); /* to change them: (1) */
 void state_encode(const struct chunk *c, struct buf *out);

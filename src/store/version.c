@@ -153,10 +153,8 @@ maker_close(struct maker *k)
 static void
 maker_uid(struct maker *k, uint32_t uid)
 {
-	if (k->open == NULL) {
-		k->open = x_alloc(sizeof(struct uids));
-		atomic_init(&k->open->refs, 1);
-	}
+	if (k->open == NULL)
+		k->open = uids_new();
 	k->open->uid[k->open->n++] = uid;
 	if (k->open->n == CHUNK_MAX)
 		maker_close(k);
