@@ -76,7 +76,8 @@ class Recording:
             KEEP.mkdir(parents=True, exist_ok=True)
             args += ["--keep", str(KEEP / self.name)]
         args += list(checker)
-        r = subprocess.run(args, text=True, timeout=600, capture_output=True)
+        r = subprocess.run(args, text=True, capture_output=True,
+                           timeout=int(os.environ.get("CRASH_SECONDS", "600")))
         m = re.search(r"^states (\d+) bad (\d+)", r.stdout, re.M)
         assert m is not None, (self.name, r.returncode, r.stdout[-2000:], r.stderr[-2000:])
         if keep and int(m.group(2)) > 0:
