@@ -308,8 +308,12 @@ def test_r124_limit(tight, name, more):
     fn, last = CASES[name]
     before = tight.log.read_bytes().count(b"limit reached: %s" % name.encode())
     assert fn(tight, TIGHT[name] + more) == (more <= last), (name, more)
-    time.sleep(0.05)
-    after = tight.log.read_bytes().count(b"limit reached: %s" % name.encode())
+    end = time.monotonic() + (10 if more > last else 0.05)
+    while True:  # another process may be the one that tells
+        after = tight.log.read_bytes().count(b"limit reached: %s" % name.encode())
+        if time.monotonic() > end or (more > last and after > 0):
+            break
+        time.sleep(0.02)
     assert after > 0 if more > last else after == before, (name, more, before, after)
 
 
@@ -387,13 +391,15 @@ def test_r124_index_commit_ms():
     """Mail is in the log at once, and in the index that much later."""
     with Server(users=("ann",), settings=["index_commit_ms=1000"]) as s:
         s.deliver(b"Subject: x\r\n\r\n", "ann")  # makes the account
-        time.sleep(2.5)
         index = s.data / "index" / "data.mdb"
-        before = index.stat().st_mtime_ns
+        before = None
+        while before != (now := index.stat().st_mtime_ns):  # till it is quiet
+            before = now
+            time.sleep(2.5)
         start = time.monotonic()
         s.deliver(b"Subject: x\r\n\r\n", "ann")
         while index.stat().st_mtime_ns == before:
-            assert time.monotonic() - start < 4
+            assert time.monotonic() - start < 10
             time.sleep(0.02)
         assert time.monotonic() - start > 0.8
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import ssl
+import statistics
 import subprocess
 import time
 
@@ -174,11 +175,13 @@ def test_r28_r109_crowd():
             c = socket.create_connection(("127.0.0.1", s.ports["imap"]), 10)
             c.sendall(b'a LOGIN ann "corr')
             crowd.append(c)
+        times = []
         for _ in range(20):
             start = time.monotonic()
             with s.imap("ann") as c:
                 c.ok("NOOP")
-            assert time.monotonic() - start < 2
+            times.append(time.monotonic() - start)
+        assert statistics.median(times) < 1 and max(times) < 10, times
         ann.ok("NOOP")
         ann.close()
         for c in crowd:

@@ -91,9 +91,13 @@ def test_space_comes_back():
             c.ok("STORE 1:11 +FLAGS.SILENT (\\Deleted)")
             c.ok("EXPUNGE")
             c.ok("UNSELECT")
-        time.sleep(1.5)
-        s.cli("compact")
-        assert numbers(s)["log_bytes"] < full * 0.6, (full, numbers(s))
+        end = time.monotonic() + 20
+        while True:
+            time.sleep(1.5)
+            s.cli("compact")
+            if numbers(s)["log_bytes"] < full * 0.6:
+                break
+            assert time.monotonic() < end, (full, numbers(s))
         assert s.cli("check", "--full").stdout.strip().endswith(b"0 faults")
         s.restart()
         with s.imap("ann") as c:
