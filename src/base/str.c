@@ -83,16 +83,62 @@ str_rchr(str s, char c)
 	return p == NULL ? s.n : (size_t)(p - s.p);
 }
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+
+/* Looks for the needle's first and last octet together, sixteen places at a
+ * time; places where both stand are compared. Those cost at most as many
+ * octets as s has: then *at is where memmem shall go on, which is linear
+ * whatever the text. True: *at is the place. */
+static bool
+find_pair(str s, str needle, size_t *at)
+{
+	const __m128i first = _mm_set1_epi8(needle.p[0]);
+	const __m128i last = _mm_set1_epi8(needle.p[needle.n - 1]);
+	size_t i = 0, spent = 0, end = s.n - needle.n + 1;
+
+	for (; i + 16 <= end && spent <= s.n; i += 16) {
+		const char *p = s.p + i;
+		__m128i a = _mm_loadu_si128((const void *)p);
+		__m128i b = _mm_loadu_si128((const void *)(p + needle.n - 1));
+		unsigned both = (unsigned)_mm_movemask_epi8(_mm_and_si128(
+		    _mm_cmpeq_epi8(a, first), _mm_cmpeq_epi8(b, last)));
+
+		for (; both != 0; both &= both - 1) {
+			size_t k = (size_t)__builtin_ctz(both);
+
+			spent += needle.n;
+			if (memcmp(p + k, needle.p, needle.n) == 0) {
+				*at = i + k;
+				return true;
+			}
+		}
+	}
+	*at = i;
+	return false;
+}
+#else
+static bool
+find_pair(str s, str needle, size_t *at)
+{
+	*at = 0;
+	return false;
+}
+#endif
+
 size_t
 str_find(str s, str needle)
 {
 	const char *p;
+	size_t at;
 
 	if (needle.n == 0)
 		return 0;
 	if (needle.n > s.n)
 		return s.n;
-	p = memmem(s.p, s.n, needle.p, needle.n);
+	if (find_pair(s, needle, &at))
+		return at;
+	p = memmem(s.p + at, s.n - at, needle.p, needle.n);
 	return p == NULL ? s.n : (size_t)(p - s.p);
 }
 

@@ -133,8 +133,10 @@ put_entry_items(struct fetched *m, unsigned items)
 	const struct entry *e = m->e;
 	struct buf *b = &m->text;
 
-	if (items & ITEM_UID)
-		buf_f(b, " UID %u", e->uid);
+	if (items & ITEM_UID) {
+		buf_s(b, " UID ");
+		buf_u64(b, e->uid);
+	}
 	if (items & ITEM_FLAGS) {
 		buf_c(b, ' ');
 		put_flags(m->s, e, b);
@@ -143,8 +145,10 @@ put_entry_items(struct fetched *m, unsigned items)
 		buf_s(b, " INTERNALDATE ");
 		imap_put_date_time(b, e->internaldate);
 	}
-	if (items & ITEM_SIZE)
-		buf_f(b, " RFC822.SIZE %u", e->size);
+	if (items & ITEM_SIZE) {
+		buf_s(b, " RFC822.SIZE ");
+		buf_u64(b, e->size);
+	}
 	if (items & ITEM_EMAILID) {
 		buf_s(b, " EMAILID (");
 		view_emailid(v, e, b);
@@ -193,7 +197,9 @@ fetch_one(struct fetched *m, const struct fetch_args *args, unsigned items)
 	size_t open;
 	enum err e;
 
-	buf_f(&m->text, "* %u FETCH (", m->e->seq);
+	buf_s(&m->text, "* ");
+	buf_u64(&m->text, m->e->seq);
+	buf_s(&m->text, " FETCH (");
 	open = m->text.n;
 	put_entry_items(m, items);
 	e = put_summary_items(m, items);

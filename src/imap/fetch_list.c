@@ -7,8 +7,11 @@
  * parsing, allocating or formatting by printf. The answer is octet for octet
  * what cmd_fetch.c would make.
  *
- * (1) Room for a whole response is made before its first octet, so a response
- *     that does not fit leaves nothing.
+ * Header fields that the summary does not keep come from the header; then
+ * nothing else may be asked for that does not stand in the entry.
+ *
+ * (1) A response is queued when it is whole, so one that fails leaves
+ *     nothing, and the long way makes it, or says why not.
  */
 #include "imap/fetch.h"
 
@@ -23,7 +26,10 @@ struct fetch_list {
 	struct session *s;
 	const struct fetch_args *args;
 	bool glance;       /* more than the entry is needed */
+	bool header;       /* and that is the header */
+	struct arena *ar;  /* for one header */
 	struct buf text;   /* the response */
+	bool whole;        /* it was queued */
 	struct buf fields; /* of one part */
 	str *names;        /* "BODY[HEADER.FIELDS (...)] {" of each part */
 	/* "FLAGS (...)" of the last entry, and what it is for. */
@@ -36,13 +42,22 @@ struct fetch_list {
 	int zone;
 };
 
+/* Fields of the message's own header, whole. */
 static bool
 part_listed(const struct fetch_part *p)
 {
 	const struct imap_section *x = &p->section;
 
-	if (p->kind != ASKED_BODY || x->nparts > 0 || x->partial ||
-	    x->text != SECTION_FIELDS)
+	return p->kind == ASKED_BODY && x->nparts == 0 && !x->partial &&
+	       (x->text == SECTION_FIELDS || x->text == SECTION_FIELDS_NOT);
+}
+
+static bool
+part_kept(const struct fetch_part *p)
+{
+	const struct imap_section *x = &p->section;
+
+	if (x->text != SECTION_FIELDS)
 		return false;
 	for (size_t i = 0; i < x->nnames; i++) {
 		if (!mime_field_kept(x->names[i]))
@@ -57,13 +72,17 @@ fetch_list_new(
 {
 	struct fetch_list *l;
 	struct buf b = {0};
+	bool header = false;
 
 	if (args->seen || (args->items & ~(unsigned)LISTED) != 0)
 		return NULL;
 	for (size_t i = 0; i < args->n; i++) {
 		if (!part_listed(&args->parts[i]))
 			return NULL;
+		header = header || !part_kept(&args->parts[i]);
 	}
+	if (header && (args->items & (ITEM_ENVELOPE | ITEM_BODYSTRUCTURE)))
+		return NULL;
 	l = arena_new_of(ar, struct fetch_list);
 	if (l == NULL)
 		return NULL;
@@ -71,6 +90,9 @@ fetch_list_new(
 	l->args = args;
 	l->glance =
 	    args->n > 0 || (args->items & (ITEM_ENVELOPE | ITEM_BODYSTRUCTURE));
+	l->header = header;
+	if (header)
+		l->ar = arena_new(0);
 	l->names = arena_array(ar, args->n, sizeof(*l->names));
 	for (size_t i = 0; i < args->n && l->names != NULL; i++) {
 		buf_reset(&b);
@@ -80,7 +102,9 @@ fetch_list_new(
 		l->names[i] = arena_dup(ar, buf_str(&b));
 	}
 	buf_free(&b);
-	return arena_failed(ar) ? NULL : l;
+	if (arena_failed(ar))
+		fetch_list_free(&l);
+	return l;
 }
 
 void
@@ -92,6 +116,8 @@ fetch_list_free(struct fetch_list **l)
 	buf_free(&(*l)->fields);
 	buf_free(&(*l)->flags);
 	buf_free(&(*l)->date);
+	if ((*l)->ar != NULL)
+		arena_free(&(*l)->ar);
 	*l = NULL;
 }
 
@@ -190,14 +216,15 @@ put_entry(struct fetch_list *l, const struct entry *e, char *p)
 }
 
 static void
-put_part(struct fetch_list *l, size_t i, str kept)
+put_part(struct fetch_list *l, size_t i, str header)
 {
 	const struct imap_section *x = &l->args->parts[i].section;
 	struct buf *f = &l->fields;
 	char *p;
 
 	buf_reset(f);
-	mime_header_fields(kept, x->names, x->nnames, false, f);
+	mime_header_fields(
+	    header, x->names, x->nnames, x->text == SECTION_FIELDS_NOT, f);
 	p = buf_room(&l->text, l->names[i].n + f->n + FIXED);
 	if (p == NULL)
 		return;
@@ -239,9 +266,28 @@ put_one(void *ctx, const struct entry *e, const struct glance *g)
 		put_part(l, i, g->fields);
 	l->text.n--; /* the last SP */
 	buf_s(&l->text, ")\r\n");
-	if (buf_ok(&l->text) && buf_ok(&l->fields))
+	l->whole = buf_ok(&l->text) && buf_ok(&l->fields);
+	if (l->whole)
 		out_str(l->s->conn, buf_str(&l->text));
-	return buf_ok(&l->text) && !out_full(l->s->conn);
+	return l->whole && !out_full(l->s->conn);
+}
+
+static size_t
+put_headers(struct fetch_list *l, const struct entry *e, size_t n)
+{
+	struct glance g = {0};
+	size_t i = 0;
+	bool more = true;
+
+	for (; i < n && more; i++) {
+		if (view_header(l->s->view, &e[i], l->ar, &g.fields) != OK)
+			break;
+		more = put_one(l, &e[i], &g);
+		arena_reset(l->ar);
+		if (!l->whole) /* too large for us: the long way */
+			break;
+	}
+	return i;
 }
 
 size_t
@@ -251,6 +297,8 @@ fetch_list_put(struct fetch_list *l, const struct entry *e, size_t n)
 	size_t i = 0;
 
 	l->flags_known = false; /* others may have been at work */
+	if (l->header)
+		return put_headers(l, e, n);
 	if (l->glance)
 		return view_glances(
 		    l->s->view, e, n, l->args->n > 0, put_one, l);

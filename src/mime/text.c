@@ -24,16 +24,22 @@ struct sink {
 };
 
 static void
+fold_give(struct sink *s, str text)
+{
+	utf8_fold(&s->folded, text);
+	if (!s->each(s->ctx, buf_str(&s->folded)) || !buf_ok(&s->folded))
+		s->stop = true;
+	if (s->folded.n > s->overlap)
+		buf_eat(&s->folded, s->folded.n - s->overlap);
+}
+
+static void
 give(struct sink *s, size_t n)
 {
 	if (n == 0 || s->stop)
 		return;
-	utf8_fold(&s->folded, str_of(s->utf8.p, n));
-	if (!s->each(s->ctx, buf_str(&s->folded)) || !buf_ok(&s->folded))
-		s->stop = true;
+	fold_give(s, str_of(s->utf8.p, n));
 	buf_eat(&s->utf8, n);
-	if (s->folded.n > s->overlap)
-		buf_eat(&s->folded, s->folded.n - s->overlap);
 }
 
 /* (2) */
@@ -84,6 +90,32 @@ raw_cut(str body, enum cte e)
 	return n;
 }
 
+static bool
+is_ascii(str s)
+{
+	uint64_t w, all = 0;
+	size_t i = 0;
+
+	for (; i + sizeof(w) <= s.n; i += sizeof(w)) {
+		memcpy(&w, s.p + i, sizeof(w));
+		all |= w;
+	}
+	for (; i < s.n; i++)
+		all |= (unsigned char)s.p[i];
+	return (all & 0x8080808080808080) == 0;
+}
+
+/* What stands there as it is: folded from where it stands. */
+static void
+ascii_part(struct sink *s, str body)
+{
+	while (body.n > 0 && !s->stop) {
+		fold_give(s, str_head(body, PIECE));
+		body = str_from(body, PIECE);
+	}
+	sink_end(s);
+}
+
 static void
 text_part(struct sink *s, str header, str body, enum cte e)
 {
@@ -101,6 +133,12 @@ text_part(struct sink *s, str header, str body, enum cte e)
 	/* 8-bit text that names no charset: UTF-8, as most of it is. */
 	if (charset.n == 0 || str_caseeq(charset, S("us-ascii")))
 		charset = S("utf-8");
+	if (str_caseeq(charset, S("utf-8")) && e != CTE_BASE64 && e != CTE_QP &&
+	    is_ascii(body)) {
+		ascii_part(s, body);
+		arena_free(&a);
+		return;
+	}
 	c = conv_open(charset, &known);
 	while (body.n > 0 && !s->stop) {
 		n = raw_cut(body, e);

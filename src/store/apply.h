@@ -60,6 +60,15 @@ enum err message_get(struct store *st, uint64_t account, uint64_t message,
 /* From the first part, in m->buf; what summary has of it stands at its end. */
 bool message_decode(struct message_row *m, uint64_t *summary_len);
 void message_row_free(struct message_row *m);
+/* A message's row, read once for its summary, whose slices point into it,
+ * and its source. message_row_free. */
+enum err view_row(
+    struct view *v, const struct entry *e, struct message_row *m) MUST_CHECK;
+enum err
+view_row_summary(const struct message_row *m, struct summary *s) MUST_CHECK;
+/* An error may only mean that it was moved: then view_source. */
+enum err view_row_source(struct view *v, const struct message_row *m,
+    struct source **src) MUST_CHECK;
 struct body_row {
 	struct logref record;
 	struct bytesref data;

@@ -13,12 +13,12 @@
  *     far it has come, also within the text of one message.
  */
 #include "os/os.h"
-#include "store/store.h"
+#include "store/apply.h"
 
 enum value { NO, UNKNOWN, YES };
 enum stage { ENTRY, SUMMARY, HEADER, TEXT, STAGES };
 
-struct node {
+struct term {
 	const struct search_key *key;
 	uint32_t parent; /* index; of the root its own */
 	uint8_t stage;
@@ -30,7 +30,7 @@ struct node {
 
 struct search {
 	struct view *v;
-	struct node *nodes;
+	struct term *nodes;
 	size_t n, cap;
 	struct ranges within; /* sequence numbers that can match */
 	struct ranges found;
@@ -80,7 +80,7 @@ is_inner(const struct search_key *k)
 static enum err
 node_add(struct search *s, struct arena *ar, const struct search_key *k)
 {
-	struct node *n;
+	struct term *n;
 	struct buf b = {0};
 
 	if (s->n >= limits.search_keys_max + limits.search_depth_max)
@@ -88,7 +88,7 @@ node_add(struct search *s, struct arena *ar, const struct search_key *k)
 	if (!ARENA_PUSH(ar, s->nodes, s->n, s->cap))
 		return ERR_NOMEM;
 	n = &s->nodes[s->n++];
-	*n = (struct node){.key = k, .stage = (uint8_t)stage_of(k)};
+	*n = (struct term){.key = k, .stage = (uint8_t)stage_of(k)};
 	if (is_inner(k) || k->text.n == 0 || k->op == SEARCH_KEYWORD)
 		return OK;
 	utf8_fold(&b, k->text);
@@ -310,7 +310,7 @@ entry_number(
 }
 
 static bool
-entry_match(struct search *s, const struct entry *e, const struct node *n)
+entry_match(struct search *s, const struct entry *e, const struct term *n)
 {
 	const struct search_key *k = n->key;
 
@@ -368,7 +368,7 @@ holds(str text, str needle)
 }
 
 static bool
-summary_match(const struct summary *m, const struct node *n)
+summary_match(const struct summary *m, const struct term *n)
 {
 	const struct search_key *k = n->key;
 	struct look l = {n->needle, false};
@@ -395,7 +395,7 @@ summary_match(const struct summary *m, const struct node *n)
 }
 
 static bool
-header_match(str header, const struct node *n)
+header_match(str header, const struct term *n)
 {
 	struct look l = {n->needle, false};
 
@@ -426,7 +426,7 @@ walk_piece(void *ctx, str folded)
 	if (me < s->piece)
 		return true;
 	for (size_t i = s->leaf; i < s->n; i++) {
-		struct node *n = &s->nodes[i];
+		struct term *n = &s->nodes[i];
 
 		if (n->key->op != w->op || n->stage != TEXT || !n->needed ||
 		    n->value != UNKNOWN)
@@ -452,9 +452,24 @@ walk_piece(void *ctx, str folded)
 	return open;
 }
 
+/* Whether a key of TEXT is open: BODY does not look at the header. */
+static bool
+header_wanted(const struct search *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct term *n = &s->nodes[i];
+
+		if (n->stage == TEXT && n->key->op == SEARCH_TEXT &&
+		    n->needed && n->value == UNKNOWN)
+			return true;
+	}
+	return false;
+}
+
 /* Reads the message but for large parts that are not text, into s->text. */
 static enum err
-text_load(struct search *s, const struct entry *e, const struct summary *m)
+text_load(struct search *s, const struct entry *e,
+    const struct message_row *row, const struct summary *m)
 {
 	struct source *src = NULL;
 	uint64_t at = 0, to;
@@ -462,11 +477,20 @@ text_load(struct search *s, const struct entry *e, const struct summary *m)
 	enum err r;
 	char *t;
 
-	if ((r = view_source(s->v, e, &src)) != OK)
+	if (view_row_source(s->v, row, &src) != OK &&
+	    (r = view_source(s->v, e, &src)) != OK)
 		return r;
 	buf_reset(&s->text);
 	if ((t = buf_room(&s->text, (size_t)src->size + 1)) == NULL)
 		r = ERR_NOMEM;
+	else if (!header_wanted(s) && m->fields.n <= m->header_size &&
+		 m->header_size <= src->size) {
+		/* What says how the text is encoded is in the summary. */
+		memset(t, '\n', m->header_size);
+		if (m->fields.n > 0)
+			memcpy(t, m->fields.p, m->fields.n);
+		at = m->header_size;
+	}
 	for (uint32_t i = 0; r == OK && i <= m->parts; i++) {
 		bool got = i < m->parts && mime_part(m, i, &p);
 
@@ -499,7 +523,7 @@ text_pass(struct search *s, const struct summary *m, enum search_op op)
 	size_t overlap = 0, wanted = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		struct node *n = &s->nodes[i];
+		struct term *n = &s->nodes[i];
 
 		if (n->key->op != op || n->stage != TEXT)
 			continue;
@@ -519,7 +543,7 @@ text_pass(struct search *s, const struct summary *m, enum search_op op)
 	if (w.late)
 		return false;
 	for (size_t i = 0; i < s->n; i++) {
-		struct node *n = &s->nodes[i];
+		struct term *n = &s->nodes[i];
 
 		if (n->key->op == op && n->stage == TEXT && n->needed &&
 		    n->value == UNKNOWN)
@@ -529,12 +553,12 @@ text_pass(struct search *s, const struct summary *m, enum search_op op)
 }
 
 static enum err
-text_stage(struct search *s, const struct entry *e, const struct summary *m,
-    bool *late)
+text_stage(struct search *s, const struct entry *e,
+    const struct message_row *row, const struct summary *m, bool *late)
 {
 	enum err r;
 
-	if ((r = text_load(s, e, m)) != OK)
+	if ((r = text_load(s, e, row, m)) != OK)
 		return r;
 	if (s->part_seq != e->seq) {
 		s->part_seq = e->seq;
@@ -555,13 +579,13 @@ static enum value
 settle(struct search *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		struct node *n = &s->nodes[i];
+		struct term *n = &s->nodes[i];
 
 		if (is_inner(n->key))
 			n->value = n->key->op == SEARCH_OR ? NO : YES;
 	}
 	for (size_t i = 0; i < s->n; i++) {
-		struct node *n = &s->nodes[i], *p = &s->nodes[n->parent];
+		struct term *n = &s->nodes[i], *p = &s->nodes[n->parent];
 
 		if (n->key->op == SEARCH_NOT)
 			n->value = (uint8_t)(YES - n->value);
@@ -581,7 +605,7 @@ mark(struct search *s)
 {
 	s->nodes[s->n - 1].needed = true;
 	for (size_t i = s->n - 1; i-- > 0;) {
-		struct node *n = &s->nodes[i], *p = &s->nodes[n->parent];
+		struct term *n = &s->nodes[i], *p = &s->nodes[n->parent];
 
 		n->needed =
 		    p->needed && p->value == UNKNOWN && n->value == UNKNOWN;
@@ -590,7 +614,7 @@ mark(struct search *s)
 
 /* A TEXT key whose needle stands in the summary needs no text. */
 static bool
-summary_has(const struct summary *m, const struct node *n)
+summary_has(const struct summary *m, const struct term *n)
 {
 	static const enum sum_text where[] = {
 	    SUM_SUBJECT, SUM_FROM, SUM_TO, SUM_CC};
@@ -610,7 +634,7 @@ cheap_stage(struct search *s, const struct entry *e, enum stage stage,
 	enum err r;
 
 	for (size_t i = 0; i < s->n; i++) {
-		struct node *n = &s->nodes[i];
+		struct term *n = &s->nodes[i];
 
 		if (is_inner(n->key) || !n->needed)
 			continue;
@@ -632,11 +656,33 @@ cheap_stage(struct search *s, const struct entry *e, enum stage stage,
 	return OK;
 }
 
+/* What the entry does not answer. */
+static enum err
+stages(struct search *s, const struct entry *e, const struct message_row *row,
+    const struct summary *m, enum value *v, bool *late)
+{
+	bool again = s->part_seq == e->seq;
+	enum err r;
+
+	for (enum stage st = SUMMARY; st < TEXT && !again; st++) {
+		mark(s);
+		if ((r = cheap_stage(s, e, st, m)) != OK)
+			return r;
+		if ((*v = settle(s)) != UNKNOWN)
+			return OK;
+	}
+	mark(s);
+	r = text_stage(s, e, row, m, late);
+	*v = settle(s);
+	return r;
+}
+
 /* *late: the message's text was gone through in part; again next step. */
 static enum err
 message(struct search *s, const struct entry *e, enum value *v, bool *late)
 {
-	struct summary m = {0};
+	struct message_row row;
+	struct summary m;
 	enum err r = OK;
 	bool again = s->part_seq == e->seq;
 
@@ -651,18 +697,11 @@ message(struct search *s, const struct entry *e, enum value *v, bool *late)
 	*v = settle(s);
 	if (*v != UNKNOWN)
 		return OK;
-	if ((r = view_summary(s->v, e, s->scratch, &m)) != OK)
+	if ((r = view_row(s->v, e, &row)) != OK)
 		return r;
-	for (enum stage st = SUMMARY; st < TEXT && !again; st++) {
-		mark(s);
-		if ((r = cheap_stage(s, e, st, &m)) != OK)
-			return r;
-		if ((*v = settle(s)) != UNKNOWN)
-			return OK;
-	}
-	mark(s);
-	r = text_stage(s, e, &m, late);
-	*v = settle(s);
+	if ((r = view_row_summary(&row, &m)) == OK)
+		r = stages(s, e, &row, &m, v, late);
+	message_row_free(&row);
 	return r;
 }
 
@@ -684,7 +723,7 @@ keywords(struct search *s)
 	if ((r = view_keywords(s->v, s->scratch, &names, &count)) != OK)
 		return r;
 	for (size_t i = 0; i < s->n; i++) {
-		struct node *n = &s->nodes[i];
+		struct term *n = &s->nodes[i];
 
 		if (n->key->op != SEARCH_KEYWORD)
 			continue;

@@ -557,8 +557,8 @@ view_uidl(struct view *v, const struct entry *e, struct buf *out)
 
 /* ---- reading ---- */
 
-static enum err
-row_get(struct view *v, const struct entry *e, struct message_row *m)
+enum err
+view_row(struct view *v, const struct entry *e, struct message_row *m)
 {
 	enum err x = e->message == 0
 			 ? ERR_NOTFOUND
@@ -579,25 +579,30 @@ row_get(struct view *v, const struct entry *e, struct message_row *m)
 }
 
 enum err
+view_row_summary(const struct message_row *m, struct summary *s)
+{
+	enum err e = mime_summary_get(m->summary, s);
+
+	if (e == OK) {
+		s->size += m->prefix;
+		s->header_size += m->prefix;
+		s->shift = m->prefix;
+	}
+	return e;
+}
+
+enum err
 view_summary(
     struct view *v, const struct entry *e, struct arena *ar, struct summary *s)
 {
 	struct message_row m;
 	str copy;
-	enum err x = row_get(v, e, &m);
+	enum err x = view_row(v, e, &m);
 
 	if (x != OK)
 		return x;
-	copy = arena_dup(ar, m.summary);
-	if (copy.p == NULL)
-		x = ERR_LIMIT;
-	else
-		x = mime_summary_get(copy, s);
-	if (x == OK) {
-		s->size += m.prefix;
-		s->header_size += m.prefix;
-		s->shift = m.prefix;
-	}
+	m.summary = copy = arena_dup(ar, m.summary);
+	x = copy.p == NULL ? ERR_LIMIT : view_row_summary(&m, s);
 	message_row_free(&m);
 	return x;
 }
@@ -627,7 +632,7 @@ view_header(struct view *v, const struct entry *e, struct arena *ar, str *h)
 
 	/* Compaction may move it between the two looks: then again. */
 	for (int i = 0; i < 3; i++) {
-		if ((x = row_get(v, e, &m)) != OK)
+		if ((x = view_row(v, e, &m)) != OK)
 			return x;
 		x = place(v->st, &m.header, &s, &r);
 		message_row_free(&m);
@@ -654,8 +659,9 @@ held_free(void *arg)
 	x_free(&h);
 }
 
-static enum err
-source_of(struct view *v, const struct message_row *m, struct source **src)
+enum err
+view_row_source(
+    struct view *v, const struct message_row *m, struct source **src)
 {
 	struct held *h = x_alloc(sizeof(*h));
 	struct body_ref header = {0};
@@ -689,9 +695,9 @@ view_source(struct view *v, const struct entry *e, struct source **src)
 	enum err x = OK;
 
 	for (int i = 0; i < 3; i++) {
-		if ((x = row_get(v, e, &m)) != OK)
+		if ((x = view_row(v, e, &m)) != OK)
 			return x;
-		x = source_of(v, &m, src);
+		x = view_row_source(v, &m, src);
 		message_row_free(&m);
 		if (x != ERR_CORRUPT && x != ERR_NOTFOUND)
 			break;

@@ -126,6 +126,28 @@ test_find(void **state)
 	}
 }
 
+/* R112: a text that is nearly the needle everywhere costs no more than its
+ * length, and what is found stays the same. */
+static void
+test_find_near(void **state)
+{
+	size_t total = 4000000, nn = 20001;
+	char *h = x_alloc(total), *n = x_alloc(nn);
+
+	memset(h, 'a', total);
+	memset(n, 'a', nn);
+	n[nn / 2] = 'b';
+	assert_int_equal(str_find(str_of(h, total), str_of(n, nn)), total);
+	h[total - nn / 2 - 1] = 'b';
+	assert_int_equal(str_find(str_of(h, total), str_of(n, nn)), total - nn);
+	h[total - 1] = 'c';
+	assert_int_equal(str_find(str_of(h, total), str_of(n, nn)), total);
+	n[nn - 1] = 'c';
+	assert_int_equal(str_find(str_of(h, total), str_of(n, nn)), total - nn);
+	x_free(&h);
+	x_free(&n);
+}
+
 /* Matches at and across the edges of the windows of str_casefind. */
 static void
 test_find_windows(void **state)
@@ -164,6 +186,7 @@ t_str(void)
 	    cmocka_unit_test(test_cut),
 	    cmocka_unit_test(test_numbers),
 	    cmocka_unit_test(test_find),
+	    cmocka_unit_test(test_find_near),
 	    cmocka_unit_test(test_find_windows),
 	};
 

@@ -163,6 +163,9 @@ test_kept(void **state)
 	assert_true(mime_field_kept(S("SUBJECT")));
 	assert_true(mime_field_kept(S("List-Id")));
 	assert_false(mime_field_kept(S("Received")));
+	/* What a delivery puts before the message is in no summary. */
+	assert_false(mime_field_kept(S("Return-Path")));
+	assert_false(mime_field_kept(S("Delivered-To")));
 	assert_false(mime_field_kept(S("")));
 	assert_int_equal(mime_field_id(S("content-ID")), F_ID);
 }

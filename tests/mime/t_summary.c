@@ -25,6 +25,7 @@ static void
 test_values(void **state)
 {
 	struct buf b = {0};
+	str v[3];
 	struct summary s;
 	struct part p;
 
@@ -36,6 +37,14 @@ test_values(void **state)
 	assert_true(s.has_date);
 	assert_int_equal(s.date.sec, 1136239445);
 	assert_int_equal(s.date.zone_min, -420);
+	assert_true(mime_summary_head(buf_str(&b), &v[0], &v[1], &v[2]));
+	assert_str(v[0], s.envelope);
+	assert_str(v[1], s.bodystructure);
+	assert_str(v[2], s.fields);
+	assert_true(mime_summary_head(
+	    str_head(buf_str(&b), s.fields.p - b.p), &v[0], &v[1], NULL));
+	assert_false(mime_summary_head(
+	    str_head(buf_str(&b), s.fields.p - b.p), &v[0], &v[1], &v[2]));
 	assert_str(s.message_id, S("i@j"));
 	assert_str(s.in_reply_to, S("p@q"));
 	assert_str(s.references, S("o@p\0p@q"));
@@ -119,9 +128,22 @@ use(str stored)
 	struct summary s;
 	struct part p, up;
 	uint32_t i, index, section[] = {1, 1, 2};
+	str v[3];
 
+	/* What stands first can be had alone, of the beginning too. */
+	for (size_t n = stored.n; n > 0 && n + 2 > stored.n; n--) {
+		if (mime_summary_head(str_head(stored, n), &v[0], &v[1], &v[2]))
+			for (i = 0; i < 3; i++)
+				assert_true(v[i].p >= stored.p &&
+					    v[i].p + v[i].n <= stored.p + n);
+	}
 	if (mime_summary_get(stored, &s) != OK)
 		return;
+	if (mime_summary_head(stored, &v[0], &v[1], &v[2])) {
+		assert_str(v[0], s.envelope);
+		assert_str(v[1], s.bodystructure);
+		assert_str(v[2], s.fields);
+	}
 	for (i = 0; mime_part(&s, i, &p); i++) {
 		assert_true((uint64_t)p.body_at + p.body_len <= s.size);
 		assert_true(p.header_at + p.header_len == p.body_at);

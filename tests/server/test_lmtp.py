@@ -120,6 +120,17 @@ def test_r71_reply_per_recipient(shared_server):
             assert b"Delivered-To: " + t.encode() in c.body(1)
 
 
+def test_what_delivery_added_is_a_field_like_others(shared_server, user):
+    """Fields that stand before the message are fetched and found by name."""
+    shared_server.deliver(message(72), user)
+    with shared_server.imap(user) as c:
+        c.select()
+        got = b"".join(c.ok("FETCH 1 BODY.PEEK[HEADER.FIELDS (Delivered-To Subject)]"))
+        assert b"Delivered-To: " + user.encode() in got and b"Subject:" in got
+        assert b"* SEARCH 1" in b"".join(c.ok(f"SEARCH HEADER Delivered-To {user}"))
+        assert b"* SEARCH 1" not in b"".join(c.ok("SEARCH NOT HEADER Return-Path @"))
+
+
 def test_r72_dropped_before_the_reply(shared_server, user):
     """R72: gone after the dot: the message is there once, or not at all; a
     retry is never lost."""

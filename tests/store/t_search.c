@@ -6,7 +6,7 @@
  */
 #include "os/os.h"
 #include "seeds.h"
-#include "store/store.h"
+#include "store/apply.h"
 
 #define COUNT 150
 
@@ -93,10 +93,26 @@ view_threadid(const struct view *v, const struct entry *e, struct buf *out)
 }
 
 enum err
-view_summary(
-    struct view *v, const struct entry *e, struct arena *ar, struct summary *s)
+view_row(struct view *v, const struct entry *e, struct message_row *row)
 {
-	return mime_summary_get(arena_buf(ar, &v->m[e->seq - 1].sum), s);
+	struct msg *m = &v->m[e->seq - 1];
+
+	*row = (struct message_row){.thread = e->seq};
+	buf_str_add(&row->buf, buf_str(&m->sum));
+	row->summary = buf_str(&row->buf);
+	return OK;
+}
+
+enum err
+view_row_summary(const struct message_row *row, struct summary *s)
+{
+	return mime_summary_get(row->summary, s);
+}
+
+void
+message_row_free(struct message_row *row)
+{
+	buf_free(&row->buf);
 }
 
 enum err
@@ -129,18 +145,33 @@ src_free(struct source *s)
 
 static const struct source_ops ops = {.read = src_read, .free = src_free};
 
-enum err
-view_source(struct view *v, const struct entry *e, struct source **out)
+static enum err
+source_new(struct view *v, uint64_t seq, struct source **out)
 {
 	struct src *s = x_alloc(sizeof(*s));
 
 	v->bodies++;
 	s->s.ops = &ops;
 	atomic_init(&s->s.refs, 1);
-	s->m = &v->m[e->seq - 1];
+	s->m = &v->m[seq - 1];
 	s->s.size = s->m->text.n;
 	*out = &s->s;
 	return OK;
+}
+
+/* The row is of another time, now and then. */
+enum err
+view_row_source(
+    struct view *v, const struct message_row *row, struct source **out)
+{
+	return row->thread % 5 == 0 ? ERR_CORRUPT
+				    : source_new(v, row->thread, out);
+}
+
+enum err
+view_source(struct view *v, const struct entry *e, struct source **out)
+{
+	return source_new(v, e->seq, out);
 }
 
 /* ---- its messages ---- */

@@ -95,12 +95,88 @@ test_flags_expunge(void **state)
 	fix_free(f);
 }
 
+struct seen {
+	struct fix *f;
+	struct view *v;
+	size_t n, stop;
+};
+
+/* The same as view_summary says. */
+static bool
+glance(void *ctx, const struct entry *e, const struct glance *g)
+{
+	struct seen *s = ctx;
+	struct summary m;
+
+	assert_int_equal(view_summary(s->v, e, s->f->ar, &m), OK);
+	assert_str(g->envelope, m.envelope);
+	assert_str(g->bodystructure, m.bodystructure);
+	assert_str(g->fields, m.fields);
+	return ++s->n < s->stop;
+}
+
+/* Glances, of rows in memory, in LMDB, in both, with gaps, and of a row that
+ * must go the long way. */
+static void
+test_glances(void **state)
+{
+	struct fix *f = fix_new();
+	struct entry e[64];
+	struct seen s = {f, NULL, 0, 100};
+	struct buf big = {0};
+	size_t n;
+
+	for (int i = 0; i < 40; i++)
+		fix_append(f, "x", 0);
+	for (int round = 0; round < 3; round++) {
+		s.v = fix_view(f, 1);
+		n = view_entries(s.v, 1, e, NELEM(e));
+		s.n = 0;
+		s.stop = 100;
+		assert_int_equal(view_glances(s.v, e, n, true, glance, &s), n);
+		assert_int_equal(s.n, n);
+		s.n = 0;
+		s.stop = 7;
+		assert_int_equal(view_glances(s.v, e, n, true, glance, &s), 7);
+		/* Backwards. */
+		for (size_t i = n; i-- > 0;) {
+			s.n = 0;
+			assert_int_equal(
+			    view_glances(s.v, &e[i], 1, true, glance, &s), 1);
+		}
+		view_close(&s.v);
+		fix_reopen(f);
+		if (round == 0) {
+			s.v = fix_view(f, 1);
+			assert_int_equal(
+			    fix_store(s.v, 3, 9, FLAGS_ADD, FLAG_DELETED), OK);
+			assert_int_equal(
+			    store_expunge(s.v, NULL, false, NULL), OK);
+			view_close(&s.v);
+		}
+		fix_append(f, "more", 0);
+	}
+	buf_s(&big, "Subject: long\r\nReferences:");
+	for (int i = 0; i < 400; i++)
+		buf_f(&big, " <%d@example.org>\r\n", i);
+	buf_s(&big, "\r\nx");
+	assert_int_equal(fix_append_to(f, 1, buf_str(&big), 0, NULL), OK);
+	s.v = fix_view(f, 1);
+	n = view_entries(s.v, 1, e, NELEM(e));
+	s.stop = 100;
+	assert_int_equal(view_glances(s.v, e, n, true, glance, &s), n - 1);
+	view_close(&s.v);
+	buf_free(&big);
+	fix_free(f);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_basic),
 	    cmocka_unit_test(test_flags_expunge),
+	    cmocka_unit_test(test_glances),
 	};
 
 	return cmocka_run_group_tests_name("store-view", tests, NULL, NULL);
