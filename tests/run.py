@@ -5,7 +5,7 @@
 Parts (name them to run only those): lint, unit (cmocka, under ASan and
 UBSan), fuzz (stored inputs replayed, under ASan and UBSan), tsan (what has
 threads), server (pytest against a server built with the sanitizers), release
-(pytest that wants the release build: crash, kill, isolation), soak (a minute
+(pytest that wants the release build: crash, kill, isolation, load), soak (a minute
 of it, under ASan and UBSan, and its checker), clients (real mail programs).
 Each tool's own count is added up; reasons of skips and the output of failures
 are printed; the last line is the sum.
@@ -201,7 +201,7 @@ def main(parts):
         pytest("build-asan", "tests/talk", "tests/server")
     if "release" in parts:
         shutil.rmtree(OUT / "build" / "crash-states", ignore_errors=True)
-        pytest("build", "tests/release", "tests/crash")
+        pytest("build", "tests/release", "tests/crash", "tests/load")
         crash_states("build")
     if "soak" in parts:
         pytest("build-asan", "tests/soak")

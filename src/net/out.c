@@ -354,7 +354,8 @@ refill(struct conn *c)
 	return true;
 }
 
-/* Gives back what was expanded beyond TRIM_KEEP. */
+/* Gives back what was expanded beyond TRIM_KEEP, and what the sources keep
+ * decoded. */
 void
 out_trim(struct conn *c)
 {
@@ -367,6 +368,8 @@ out_trim(struct conn *c)
 	o = &c->io->out;
 	for (s = o->head; s != NULL; s = s->next) {
 		ref = s->next;
+		if (s->src != NULL && s->src->ops->rest != NULL)
+			s->src->ops->rest(s->src);
 		if (s->kind != SEG_MEM)
 			continue;
 		keep = kept >= TRIM_KEEP ? 0 : TRIM_KEEP - kept;
