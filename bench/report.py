@@ -235,7 +235,7 @@ def brief(runs, order):
 
 def average(records, key):
     v = [r[key] for r in records if r.get(key) is not None]
-    return statistics.mean(v) if v else 0
+    return f"{statistics.mean(v):.1f}" if v else "—"
 
 
 def markdown(runs, order):
@@ -283,7 +283,7 @@ def circumstances(got):
         rounds = len({r["round"] for r in records if r["rows"]})
         commits = ", ".join(dict.fromkeys(r["commit"] for r in records))
         yield (f"| {w}{' (quick)' if h['quick'] else ''} | {commits} | {records[-1]['when']} | {rounds} |"
-               f" {average(records, 'others'):.1f} |")
+               f" {average(records, 'others')} |")
     limits = {}
     for h, _ in got.values():
         # At best: the smallest time, the largest rate.
