@@ -395,6 +395,7 @@ view_resolve(const struct view *v, const struct ranges *set, bool uids,
     struct ranges *out)
 {
 	const struct version *ver = awake(v);
+	uint32_t c = 0; /* the chunk of at: ranges ascend, so it does too */
 
 	ranges_reset(out);
 	if (ver == NULL || ver->n == 0)
@@ -402,7 +403,6 @@ view_resolve(const struct view *v, const struct ranges *set, bool uids,
 	for (size_t i = 0; i < set->n; i++) {
 		uint32_t lo = set->v[i].lo;
 		uint32_t hi = set->v[i].hi;
-		uint32_t c = 0;
 		uint32_t at;
 
 		if (uids) {
