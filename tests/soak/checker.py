@@ -219,6 +219,7 @@ class Checker:
         if not 1 <= r["n"] <= len(s.map):
             self.bad("I10", f"{r['s']}: EXPUNGE {r['n']} of {len(s.map)}", r["t"])
             return
+        s.fresh = None  # its numbers are others now
         uid = s.map.pop(r["n"] - 1)
         if uid is not None:
             s.gone.add(uid)
