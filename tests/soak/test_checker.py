@@ -318,6 +318,21 @@ def test_a_mutant_is_caught(rule, mutate):
     assert rule in rules(rows)
 
 
+def test_a_view_that_moved_says_nothing_of_what_is_not_there():
+    """UID 2 is listed late, after EXPUNGE of a number whose UID was not known."""
+    h = Story()
+    h.put("open", s="a", acct="ann", proto="imap")
+    for k in (1, 2, 3):
+        h.op("a", "append", box="INBOX", flags=["\\Deleted"] if k == 2 else [], mid=f"m{k}", sha="s", size=1,
+             answer=dict(uv=7, uid=k))
+    h.op("a", "select", box="INBOX", said=[("exists", dict(n=3))], answer=dict(uv=7, uidnext=4))
+    h.op("a", "fetch", r="no", all=True)
+    h.op("a", "expunge", said=[("expunge", dict(n=2))])
+    h.op("a", "fetch", all=True, said=[("fetch", dict(n=1, uid=1, flags=[], mid="m1")),
+                                       ("fetch", dict(n=2, uid=3, flags=[], mid="m3"))])
+    assert checker.check(h.rows).faults == []
+
+
 def test_each_invariant_has_mutants_or_a_reason():
     """I15 speaks of replicas, of which there are none yet."""
     assert set(checker.NAMES) - set(MUTANTS) == {"I15"}
