@@ -34,8 +34,6 @@ static const uint8_t value_of[256] = {
 #undef X
 #undef P
 /* clang-format on */
-static const char alphabet[64] = {"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				  "abcdefghijklmnopqrstuvwxyz0123456789+/"};
 
 enum cte
 mime_cte(str value, str *token)
@@ -370,50 +368,4 @@ mime_base64_exact(str body, struct buf *decoded, uint32_t *line)
 	decoded->n += (size_t)(o - start);
 	*line = (uint32_t)first;
 	return true;
-}
-
-static char *
-encode(const unsigned char *s, size_t n, char *o)
-{
-	for (; n >= 3; n -= 3, s += 3, o += 4) {
-		o[0] = alphabet[s[0] >> 2];
-		o[1] = alphabet[(s[0] & 3) << 4 | s[1] >> 4];
-		o[2] = alphabet[(s[1] & 15) << 2 | s[2] >> 6];
-		o[3] = alphabet[s[2] & 63];
-	}
-	if (n > 0) {
-		unsigned b = n > 1 ? s[1] : 0;
-
-		o[0] = alphabet[s[0] >> 2];
-		o[1] = alphabet[(s[0] & 3) << 4 | b >> 4];
-		o[2] = n > 1 ? alphabet[(b & 15) << 2] : '=';
-		o[3] = '=';
-		o += 4;
-	}
-	return o;
-}
-
-void
-mime_base64_lines(str decoded, uint32_t line, bool tail, struct buf *out)
-{
-	const unsigned char *s = (const unsigned char *)decoded.p;
-	size_t left = decoded.n, per = MAX(line / 4, 1) * 3, n;
-	char *o, *start;
-
-	if (left == 0)
-		return;
-	start = o = buf_room(out, (left + 2) / 3 * 4 + (left / per + 1) * 2);
-	if (o == NULL)
-		return;
-	while (left > 0) {
-		n = MIN(per, left);
-		o = encode(s, n, o);
-		s += n;
-		left -= n;
-		if (left > 0 || tail) {
-			*o++ = '\r';
-			*o++ = '\n';
-		}
-	}
-	out->n += (size_t)(o - start);
 }

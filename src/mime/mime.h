@@ -190,6 +190,10 @@ bool mime_base64_exact(str body, struct buf *decoded, uint32_t *line);
 /* The inverse: lines of line characters, each with CR LF, final line end only
  * when tail is set. Vectorisable: no branch per byte. */
 void mime_base64_lines(str decoded, uint32_t line, bool tail, struct buf *out);
+/* The same into memory of exactly the size that the first tells; returns
+ * that size. */
+size_t mime_base64_lines_size(size_t n, uint32_t line, bool tail);
+size_t mime_base64_lines_put(str decoded, uint32_t line, bool tail, char *p);
 /* charset (any name iconv or MIME knows) to UTF-8; malformed bytes become
  * U+FFFD; unknown charset: ASCII kept, others U+FFFD, ERR_INVALID. */
 enum err mime_to_utf8(str charset, str bytes, struct buf *out);

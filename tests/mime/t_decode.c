@@ -106,6 +106,54 @@ test_exact(void **state)
 	}
 }
 
+/* What vectors make, against the plain method; the memory around the text is
+ * looked at by the sanitizer. */
+static void
+test_lines(void **state)
+{
+	static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	struct rnd r;
+
+	for_seeds(&r, 3000)
+	{
+		struct buf data = {0}, want = {0};
+		uint32_t line = 4 * (1 + (uint32_t)rnd(&r, 60)), per;
+		bool tail = rnd(&r, 2) == 1;
+		char *src, *got;
+		size_t n = 1 + rnd(&r, 700);
+
+		fill(&r, &data, n);
+		per = line / 4 * 3;
+		for (size_t i = 0; i < n; i += 3) {
+			unsigned char b[3] = {0};
+			size_t k = MIN(n - i, 3);
+			unsigned v;
+
+			if (i > 0 && i % per == 0)
+				buf_s(&want, "\r\n");
+			memcpy(b, data.p + i, k);
+			v = (unsigned)b[0] << 16 | (unsigned)b[1] << 8 | b[2];
+			for (size_t c = 0; c < 4; c++)
+				buf_c(&want,
+				    c > k ? '=' : abc[v >> (18 - 6 * c) & 63]);
+		}
+		if (tail)
+			buf_s(&want, "\r\n");
+		src = x_alloc(n);
+		memcpy(src, data.p, n);
+		seed_true(&r, mime_base64_lines_size(n, line, tail) == want.n);
+		got = x_alloc(want.n);
+		seed_true(&r, mime_base64_lines_put(
+				  str_of(src, n), line, tail, got) == want.n);
+		seed_true(&r, memcmp(got, want.p, want.n) == 0);
+		x_free(&src);
+		x_free(&got);
+		buf_free(&data);
+		buf_free(&want);
+	}
+}
+
 static void
 test_not_exact(void **state)
 {
@@ -170,6 +218,7 @@ t_decode(void)
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_exact),
+	    cmocka_unit_test(test_lines),
 	    cmocka_unit_test(test_not_exact),
 	    cmocka_unit_test(test_pieces),
 	};
