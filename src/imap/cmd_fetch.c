@@ -241,7 +241,7 @@ fetch_free(struct cmd *x)
 
 	fetch_list_free(&f->list);
 	fetched_free(&f->m);
-	buf_free(&f->m.text);
+	fetched_rest(&f->m);
 	arena_free(&f->m.ar);
 	walk_free(&f->w);
 }
@@ -363,8 +363,10 @@ cmd_fetch(struct session *s, struct cmd *x)
 			    f->list, &f->w.e[f->w.i], f->w.n - f->w.i);
 		else if (f->w.i < f->w.n)
 			fetch_next(s, f, args);
-		if (out_full(s->conn))
+		if (out_full(s->conn)) {
+			fetched_rest(&f->m);
 			return STEP_MORE;
+		}
 		/* What the list could not have. */
 		if (f->list != NULL && f->w.i < f->w.n)
 			fetch_next(s, f, args);

@@ -63,6 +63,8 @@ struct fetched {
 	bool has_summary;
 	struct summary summary;
 	struct source *src; /* opened when it is needed */
+	struct buf whole;   /* or, when it is small, read at once */
+	bool has_whole, tried_whole;
 	struct buf text;
 	struct fetch_ref *refs;
 	size_t nrefs, refcap;
@@ -75,7 +77,8 @@ enum err
 fetch_part_put(struct fetched *m, const struct fetch_part *part) MUST_CHECK;
 /* Queues what has been made. */
 void fetched_send(struct fetched *m);
-void fetched_free(struct fetched *m);
+void fetched_free(struct fetched *m); /* before the next message */
+void fetched_rest(struct fetched *m); /* before others run: no memory */
 /* "[HEADER.FIELDS (FROM)]". */
 void fetch_section_name(struct buf *b, const struct imap_section *x);
 

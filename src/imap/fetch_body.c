@@ -10,6 +10,8 @@
 /* A header or a decoded part longer than this is handed over as a source
  * of its own, so that it is not copied once more. */
 enum { OWN_SOURCE = 65536 };
+/* Octets of messages in memory that may wait for the peer. */
+enum { WAITING_MAX = 65536 };
 
 enum err
 fetched_summary(struct fetched *m)
@@ -26,6 +28,25 @@ static enum err
 open_source(struct fetched *m)
 {
 	return m->src != NULL ? OK : view_source(m->s->view, m->e, &m->src);
+}
+
+/* True when the message is in memory: it is small, and there is room for it
+ * in what may wait for the peer. */
+static bool
+whole(struct fetched *m)
+{
+	uint32_t header_size;
+
+	if (m->tried_whole)
+		return m->has_whole;
+	m->tried_whole = true;
+	if (m->src != NULL || m->e->size > TEXT_MAX ||
+	    out_queued(m->s->conn) + m->text.n + m->e->size > WAITING_MAX)
+		return false;
+	m->has_whole =
+	    view_text(m->s->view, m->e, &m->whole, &header_size) == OK &&
+	    m->whole.n == m->e->size;
+	return m->has_whole;
 }
 
 void
@@ -53,8 +74,16 @@ fetched_free(struct fetched *m)
 	m->refcap = 0;
 	source_unref(&m->src);
 	buf_reset(&m->text);
+	buf_reset(&m->whole);
 	arena_reset(m->ar);
-	m->has_summary = false;
+	m->has_summary = m->has_whole = m->tried_whole = false;
+}
+
+void
+fetched_rest(struct fetched *m)
+{
+	buf_free(&m->text);
+	buf_free(&m->whole);
 }
 
 /* ---- putting octets ---- */
@@ -99,11 +128,16 @@ put_span(struct fetched *m, const struct imap_section *x, uint64_t at,
     uint64_t n, bool literal8)
 {
 	uint64_t from, len;
-	enum err e = open_source(m);
+	enum err e = OK;
 
-	if (e != OK)
-		return e;
 	cut(x, n, &from, &len);
+	if (whole(m) && at <= m->whole.n && n <= m->whole.n - at) {
+		put_size(m, len, literal8);
+		buf_add(&m->text, m->whole.p + at + from, len);
+		return OK;
+	}
+	if ((e = open_source(m)) != OK)
+		return e;
 	put_size(m, len, literal8);
 	return put_ref(m, m->src, at + from, len);
 }
@@ -196,7 +230,7 @@ find_span(struct fetched *m, const struct imap_section *x, struct span *sp)
 	if (x->text == SECTION_HEADER || x->text == SECTION_TEXT)
 		return find_enclosed(m, x, x->text == SECTION_TEXT, sp);
 	if (x->nparts == 0) {
-		*sp = (struct span){0, m->summary.size};
+		*sp = (struct span){0, m->e->size};
 		return true;
 	}
 	if (!find_part(m, x, &p, &index))
@@ -420,15 +454,24 @@ put_binary_size(struct fetched *m, const struct imap_section *x)
 
 /* ---- all of them ---- */
 
+/* BODY[] and RFC822: no summary is needed for them. */
+static bool
+is_all(const struct fetch_part *part)
+{
+	return part->kind == ASKED_RFC822 ||
+	       (part->kind == ASKED_BODY && part->section.nparts == 0 &&
+		   part->section.text == SECTION_ALL);
+}
+
 enum err
 fetch_part_put(struct fetched *m, const struct fetch_part *part)
 {
 	static const struct imap_section all = {.text = SECTION_ALL};
 	static const struct imap_section text = {.text = SECTION_TEXT};
 	static const struct imap_section header = {.text = SECTION_HEADER};
-	enum err e = fetched_summary(m);
+	enum err e;
 
-	if (e != OK)
+	if (!is_all(part) && (e = fetched_summary(m)) != OK)
 		return e;
 	buf_c(&m->text, ' ');
 	switch (part->kind) {

@@ -181,6 +181,9 @@ void out_ref(struct conn *c, struct source *src, uint64_t at, uint64_t n);
  * end gets CR LF; bare LF is passed as CR LF. */
 void out_dotted(struct conn *c, struct source *src, uint64_t at, uint64_t n,
     uint64_t header_len, int64_t lines);
+/* The same for a text in memory, which is copied. */
+void
+out_dotted_str(struct conn *c, str text, uint64_t header_len, int64_t lines);
 bool out_full(const struct conn *c); /* past the high-water mark */
 size_t out_queued(const struct conn *c);
 

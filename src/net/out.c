@@ -22,10 +22,11 @@
 
 #include "net/net_int.h"
 
-#define OUT_HIGH 65536
+/* A handler that stops here has 16 KiB for what it was at. */
+#define OUT_HIGH 49152
 #define OUT_LOW 16384
 #define REFILL (256 * 1024)
-#define DOT_RAW 32768
+#define DOT_RAW 65536
 #define SEG_SMALL (4096 - sizeof(struct oseg))
 #define SEG_LARGE (16384 - sizeof(struct oseg))
 #define FILE_MIN 32768
@@ -73,8 +74,9 @@ out_low(const struct conn *c)
 static struct oseg *
 seg_new(enum seg_kind kind, size_t cap)
 {
-	struct oseg *s = x_alloc(sizeof(*s) + cap);
+	struct oseg *s = x_grow(NULL, 1, sizeof(*s) + cap);
 
+	*s = (struct oseg){0}; /* the octets behind it need no zeros */
 	s->kind = kind;
 	s->cap = (uint32_t)cap;
 	return s;
@@ -276,46 +278,120 @@ dot_stuff(struct oseg *s, const char *raw, size_t n, struct buf *to)
 	return n;
 }
 
+/* True when dot_stuff would copy the octets as they are, which is so for
+ * nearly all mail; the state is then as behind them. last: nothing follows. */
+static bool
+dot_plain(struct oseg *s, const char *raw, size_t n, bool last)
+{
+	const char *p = raw, *end = raw + n, *nl;
+	bool cr = s->last_cr;
+
+	if (n == 0 || (s->in_body && s->lines > 0) || (s->bol && *p == '.'))
+		return false;
+	while (p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if (nl > raw)
+			cr = nl[-1] == '\r';
+		if (!cr || (nl + 1 < end && nl[1] == '.'))
+			return false;
+		p = nl + 1;
+	}
+	if (last && p < end)
+		return false;
+	s->bol = p == end;
+	s->last_cr = end[-1] == '\r';
+	return true;
+}
+
+/* How many of the octets that are left may be looked at in one step, of n:
+ * header and body are not mixed, since lines count in one. */
+static size_t
+dot_most(const struct oseg *s, size_t n)
+{
+	uint64_t most = MIN(s->left, n);
+
+	if (!s->in_body && s->lines >= 0)
+		most = MIN(most, s->header_left);
+	return (size_t)most;
+}
+
+/* used octets of the text have been taken. */
+static void
+dot_took(struct oseg *s, size_t used)
+{
+	s->off += used;
+	if (s->left != 0)
+		s->left -= used;
+	s->header_left -= MIN(used, s->header_left);
+	s->in_body = s->header_left == 0;
+}
+
+/* n octets of the text, in their wire form appended to to. */
+static void
+dot_step(struct oseg *s, const char *raw, size_t n, struct buf *to)
+{
+	dot_took(s, dot_stuff(s, raw, n, to));
+	if (s->left == 0 && !s->bol) {
+		buf_str_add(to, s->last_cr ? S("\n") : S("\r\n"));
+		s->bol = true;
+	}
+}
+
+void
+out_dotted_str(struct conn *c, str text, uint64_t header_len, int64_t lines)
+{
+	struct oseg s = {.lines = lines, .bol = true};
+	struct buf to = {0};
+	size_t n;
+
+	if (lines == 0)
+		text = str_head(text, (size_t)MIN(text.n, header_len));
+	s.left = text.n;
+	s.header_left = MIN(header_len, text.n);
+	s.in_body = s.header_left == 0;
+	if (dot_plain(&s, text.p, text.n, true)) {
+		out_str(c, text);
+		return;
+	}
+	while (s.left > 0) {
+		n = dot_most(&s, text.n);
+		dot_step(&s, text.p + s.off, n, &to);
+	}
+	if (!buf_ok(&to))
+		log_panic("out of memory");
+	out_str(c, buf_str(&to));
+	buf_free(&to);
+}
+
 static bool
 refill_dot(struct out *o, struct oseg **at)
 {
 	struct oseg *s = *at, *mem;
 	uint64_t before = s->left;
-	size_t n = (size_t)MIN(s->left, DOT_RAW), used;
+	size_t n = dot_most(s, DOT_RAW);
 	struct buf to = {0};
-	char *raw;
 
-	/* Header and body are not mixed in one step: lines count in one. */
-	if (!s->in_body)
-		n = (size_t)MIN(n, s->header_left);
-	raw = x_alloc(n);
-	if (s->src->ops->read(s->src, s->off, raw, n) != OK) {
-		free(raw);
+	mem = seg_new(SEG_MEM, n);
+	if (s->src->ops->read(s->src, s->off, mem->data, n) != OK) {
+		free(mem);
 		return false;
 	}
-	used = dot_stuff(s, raw, n, &to);
-	free(raw);
-	s->off += used;
-	if (s->left != 0)
-		s->left -= used;
-	if (!s->in_body) {
-		s->header_left -= used;
-		s->in_body = s->header_left == 0;
+	if (dot_plain(s, mem->data, n, n == s->left)) {
+		mem->n = (uint32_t)n;
+		dot_took(s, n);
+	} else {
+		dot_step(s, mem->data, n, &to);
+		free(mem);
+		if (!buf_ok(&to)) {
+			buf_free(&to);
+			return false;
+		}
+		mem = seg_new(SEG_MEM, to.n);
+		if (to.n > 0)
+			memcpy(mem->data, to.p, to.n);
+		mem->n = (uint32_t)to.n;
+		buf_free(&to);
 	}
 	o->refs -= before - s->left;
-	if (s->left == 0 && !s->bol) {
-		buf_str_add(&to, s->last_cr ? S("\n") : S("\r\n"));
-		s->bol = true;
-	}
-	if (!buf_ok(&to)) {
-		buf_free(&to);
-		return false;
-	}
-	mem = seg_new(SEG_MEM, to.n);
-	if (to.n > 0)
-		memcpy(mem->data, to.p, to.n);
-	mem->n = (uint32_t)to.n;
-	buf_free(&to);
 	seg_before(o, at, mem);
 	return true;
 }

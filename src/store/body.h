@@ -61,6 +61,8 @@ enum err body_read(struct body *b, uint64_t at, void *p, size_t n) MUST_CHECK;
 void body_free(struct body **b);
 /* Appends the whole text to out. */
 enum err body_decode(str encoded, struct buf *out) MUST_CHECK;
+/* The same; ERR_CORRUPT when the text has not n octets. */
+enum err body_decode_n(str encoded, size_t n, struct buf *out) MUST_CHECK;
 /* The whole text, in the arena. ERR_NOMEM when the arena is full. */
 enum err
 body_load(const struct body_ref *ref, struct arena *ar, str *text) MUST_CHECK;

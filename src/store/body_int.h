@@ -24,8 +24,12 @@ struct body_tls {
 	ZSTD_CCtx *cctx;
 	ZSTD_DCtx *dctx;
 	struct buf stored; /* a frame as it stands on disk */
-	struct buf coded;  /* some lines of a decoded part */
-	struct buf lines;  /* the same as base64 */
+	struct buf frame;  /* one frame, decoded: */
+	uint64_t frame_of; /* of the text with this id; 0: none */
+	size_t frame_no;
+	struct buf ahead;  /* text.c: a stretch of the log, */
+	uint64_t ahead_of; /* of the segment with this id; 0: none */
+	uint64_t ahead_at;
 };
 struct body_tls *body_tls(void); /* NULL: no memory */
 /* The dictionary, made ready once for all threads. */

@@ -6,16 +6,19 @@
  * (1) The head is believed only after its checksum; even then every number
  *     in it is checked, so that no head whatever can make us read or write
  *     out of bounds.
- * (2) One frame is kept decoded; a read that covers a whole frame decodes it
- *     straight into the reader's memory.
+ * (2) Each thread keeps the frame that it decoded last, so that a reader who
+ *     takes a frame in pieces decodes it once, and a thousand slow readers
+ *     hold nothing; a read that covers a whole frame decodes it straight
+ *     into the reader's memory.
  * (3) Small texts are read with one pread and stay in memory.
  */
 #include "store/body_int.h"
 
 /* What the first read asks for (3). */
 #define FIRST_READ 16384
-/* A segment's worth of lines that are encoded at a time. */
-#define LINES_OCTETS 49152
+#define HEAD_READ 512
+/* A line of base64 has at most this many, by segment_get. */
+#define LINE_OCTETS 750
 
 struct frame {
 	uint64_t at; /* from the start of the encoded form */
@@ -40,10 +43,11 @@ struct body {
 	size_t nframes;
 	struct segment *segs;
 	size_t nsegs;
+	struct frame one; /* frames, when there is only one */
 	unsigned bits;
 	bool dict;
-	char *cache;   /* the frame that is kept decoded (2) */
-	size_t cached; /* its number + 1; 0: none */
+	uint64_t id;    /* no other has it; 0: not given yet */
+	size_t checked; /* the frame last found right, + 1 */
 };
 
 /* Exactly n bytes of the encoded form from at on. */
@@ -138,7 +142,8 @@ frames_get(struct body *b, struct dec *d, uint64_t at)
 	b->nframes = (size_t)((b->coded + full - 1) >> b->bits);
 	if (b->nframes > dec_left(d) / 9)
 		return ERR_CORRUPT;
-	b->frames = x_array(b->nframes + 1, sizeof(*b->frames));
+	b->frames =
+	    b->nframes <= 1 ? &b->one : x_array(b->nframes, sizeof(*b->frames));
 	for (size_t i = 0; i < b->nframes; i++) {
 		n = dec_var(d);
 		b->frames[i].at = at;
@@ -201,15 +206,49 @@ open_head(struct body *b, str first)
 	return e;
 }
 
+static enum err
+init_mem(struct body *b, str encoded)
+{
+	*b = (struct body){.ref = {.fd = -1, .n = encoded.n}, .mem = encoded};
+	return open_head(b, encoded);
+}
+
+static enum err
+init(struct body *b, const struct body_ref *ref)
+{
+	/* Of a long one only the head is wanted. */
+	size_t n = (size_t)(ref->n <= FIRST_READ ? ref->n : HEAD_READ);
+	enum err e;
+
+	*b = (struct body){.ref = *ref};
+	if ((b->own = x_try(n)) == NULL)
+		return ERR_NOMEM;
+	if ((e = raw(b, 0, b->own, n)) != OK ||
+	    (e = open_head(b, str_of(b->own, n))) != OK)
+		return e;
+	if (n == ref->n)
+		b->mem = str_of(b->own, n);
+	else
+		x_free(&b->own);
+	return OK;
+}
+
+static void
+fini(struct body *b)
+{
+	x_free(&b->own);
+	if (b->frames != &b->one)
+		x_free(&b->frames);
+	x_free(&b->segs);
+}
+
 enum err
 body_open_mem(str encoded, struct body **out)
 {
 	struct body *b = x_alloc(sizeof(*b));
-	enum err e;
+	enum err e = init_mem(b, encoded);
 
-	b->ref = (struct body_ref){.fd = -1, .n = encoded.n};
-	b->mem = encoded;
-	if ((e = open_head(b, encoded)) != OK)
+	if (e != OK)
 		body_free(&b);
 	*out = b;
 	return e;
@@ -219,20 +258,10 @@ enum err
 body_open(const struct body_ref *ref, struct body **out)
 {
 	struct body *b = x_alloc(sizeof(*b));
-	size_t n = (size_t)MIN(ref->n, FIRST_READ);
-	enum err e;
+	enum err e = init(b, ref);
 
-	b->ref = *ref;
-	if ((b->own = x_try(n + 1)) == NULL)
-		e = ERR_NOMEM;
-	else if ((e = raw(b, 0, b->own, n)) == OK)
-		e = open_head(b, str_of(b->own, n));
 	if (e != OK)
 		body_free(&b);
-	else if (n == ref->n)
-		b->mem = str_of(b->own, n);
-	else
-		x_free(&b->own);
 	*out = b;
 	return e;
 }
@@ -245,10 +274,7 @@ body_free(struct body **p)
 	*p = NULL;
 	if (b == NULL)
 		return;
-	x_free(&b->own);
-	x_free(&b->frames);
-	x_free(&b->segs);
-	x_free(&b->cache);
+	fini(b);
 	x_free(&b);
 }
 
@@ -299,10 +325,38 @@ frame_read(struct body *b, size_t i, char *p)
 	return !ZSTD_isError(r) && r == n ? OK : ERR_CORRUPT;
 }
 
+/* Frame i, decoded, until this thread reads another (2). */
+static enum err
+frame_kept(struct body *b, size_t i, const char **p)
+{
+	static _Atomic uint64_t ids;
+	struct body_tls *t = body_tls();
+	enum err e;
+
+	if (t == NULL)
+		return ERR_NOMEM;
+	if (b->id == 0)
+		b->id = ++ids;
+	if (t->frame_of != b->id || t->frame_no != i) {
+		t->frame_of = 0;
+		buf_reset(&t->frame);
+		if (buf_room(&t->frame, frame_octets(b, i)) == NULL)
+			return ERR_NOMEM;
+		if ((e = frame_read(b, i, t->frame.p)) != OK)
+			return e;
+		t->frame_of = b->id;
+		t->frame_no = i;
+	}
+	*p = t->frame.p;
+	return OK;
+}
+
 /* n octets of the coded text from at on. */
 static enum err
 coded_read(struct body *b, uint64_t at, char *p, size_t n)
 {
+	const char *kept;
+
 	while (n > 0) {
 		size_t i = (size_t)(at >> b->bits), len = frame_octets(b, i);
 		size_t off = (size_t)(at - ((uint64_t)i << b->bits));
@@ -310,21 +364,14 @@ coded_read(struct body *b, uint64_t at, char *p, size_t n)
 		enum err e;
 
 		if (k == len) { /* (2) */
-			if ((e = frame_read(b, i, p)) != OK)
-				return e;
+			e = frame_read(b, i, p);
 		} else {
-			if (b->cache == NULL &&
-			    (b->cache = x_try(frame_octets(b, 0))) == NULL)
-				return ERR_NOMEM;
-			if (b->cached != i + 1) {
-				b->cached = 0;
-				e = frame_read(b, i, b->cache);
-				if (e != OK)
-					return e;
-				b->cached = i + 1;
-			}
-			memcpy(p, b->cache + off, k);
+			e = frame_kept(b, i, &kept);
+			if (e == OK)
+				memcpy(p, kept + off, k);
 		}
+		if (e != OK)
+			return e;
 		p += k;
 		at += k;
 		n -= k;
@@ -334,42 +381,50 @@ coded_read(struct body *b, uint64_t at, char *p, size_t n)
 
 /* ---- segments ---- */
 
-/* n octets of the base64 text of s from off on; returns at least one line's
- * worth through *did. */
+/* A piece of the line that begins at octet from of the segment. */
+static enum err
+line_read(struct body *b, const struct segment *s, uint64_t from, size_t skip,
+    char *p, size_t n, size_t *did)
+{
+	char coded[LINE_OCTETS], text[LINE_OCTETS / 3 * 4 + 2];
+	size_t want = (size_t)MIN(s->line / 4 * 3, s->n - from), got;
+	enum err e;
+
+	if ((e = coded_read(b, s->coded + from, coded, want)) != OK)
+		return e;
+	got = mime_base64_lines_put(
+	    str_of(coded, want), s->line, from + want < s->n || s->tail, text);
+	if (got <= skip)
+		return ERR_CORRUPT;
+	*did = MIN(n, got - skip);
+	memcpy(p, text + skip, *did);
+	return OK;
+}
+
+/* Octets of the base64 text of s from off on, at most n and at least one,
+ * through *did: as many lines as lie whole in one frame, encoded from where
+ * it is kept into the reader's memory; or a piece of one line. */
 static enum err
 lines_read(struct body *b, const struct segment *s, uint64_t off, char *p,
     size_t n, size_t *did)
 {
-	struct body_tls *t = body_tls();
-	uint64_t line = off / (s->line + 2), from = line * (s->line / 4 * 3);
-	size_t skip = (size_t)(off - line * (s->line + 2));
-	size_t per = s->line / 4 * 3, want;
-	char *c;
+	size_t per = s->line / 4 * 3, chars = s->line + 2, k, in, i;
+	uint64_t from = off / chars * per, at = s->coded + from;
+	const char *kept;
 	enum err e;
 
-	if (t == NULL)
-		return ERR_NOMEM;
-	want = ((skip + n) / (s->line + 2) + 1) * per;
-	want = MIN(want, LINES_OCTETS / per * per);
 	if (from >= s->n) /* only the last line end can lie there */
 		return ERR_CORRUPT;
-	want = (size_t)MIN(want, s->n - from);
-	buf_reset(&t->coded);
-	buf_reset(&t->lines);
-	if ((c = buf_room(&t->coded, want)) == NULL)
-		return ERR_NOMEM;
-	if ((e = coded_read(b, s->coded + from, c, want)) != OK)
+	i = (size_t)(at >> b->bits);
+	in = (size_t)(at - ((uint64_t)i << b->bits));
+	k = MIN(n / chars, (frame_octets(b, i) - in) / per);
+	k = (size_t)MIN(k, (s->n - from - 1) / per); /* the last is another */
+	if (off % chars != 0 || k == 0)
+		return line_read(b, s, from, (size_t)(off % chars), p, n, did);
+	if ((e = frame_kept(b, i, &kept)) != OK)
 		return e;
-	mime_base64_lines(
-	    str_of(c, want), s->line, from + want < s->n || s->tail, &t->lines);
-	if (!buf_ok(&t->lines)) {
-		buf_free(&t->lines);
-		return ERR_NOMEM;
-	}
-	if (t->lines.n <= skip)
-		return ERR_CORRUPT;
-	*did = MIN(n, t->lines.n - skip);
-	memcpy(p, t->lines.p + skip, *did);
+	*did =
+	    mime_base64_lines_put(str_of(kept + in, k * per), s->line, true, p);
 	return OK;
 }
 
@@ -418,37 +473,47 @@ body_read(struct body *b, uint64_t at, void *dst, size_t n)
 	return OK;
 }
 
+static enum err
+decode(str encoded, bool any, uint64_t n, struct buf *out)
+{
+	struct body b;
+	enum err e = init_mem(&b, encoded);
+	char *p;
+
+	if (e == OK && !any && b.size != n)
+		e = ERR_CORRUPT;
+	if (e == OK && (p = buf_room(out, (size_t)b.size)) == NULL)
+		e = ERR_NOMEM;
+	if (e == OK && (e = body_read(&b, 0, p, (size_t)b.size)) == OK)
+		out->n += (size_t)b.size;
+	fini(&b);
+	return e;
+}
+
 enum err
 body_decode(str encoded, struct buf *out)
 {
-	struct body *b = NULL;
-	enum err e;
-	char *p;
+	return decode(encoded, true, 0, out);
+}
 
-	if ((e = body_open_mem(encoded, &b)) != OK)
-		return e;
-	if ((p = buf_room(out, (size_t)b->size)) == NULL)
-		e = ERR_NOMEM;
-	else if ((e = body_read(b, 0, p, (size_t)b->size)) == OK)
-		out->n += (size_t)b->size;
-	body_free(&b);
-	return e;
+enum err
+body_decode_n(str encoded, size_t n, struct buf *out)
+{
+	return decode(encoded, false, n, out);
 }
 
 enum err
 body_load(const struct body_ref *ref, struct arena *ar, str *text)
 {
-	struct body *b = NULL;
-	enum err e;
+	struct body b;
+	enum err e = init(&b, ref);
 	char *p;
 
-	if ((e = body_open(ref, &b)) != OK)
-		return e;
-	if ((p = arena_alloc(ar, (size_t)b->size + 1)) == NULL)
+	if (e == OK && (p = arena_alloc(ar, (size_t)b.size + 1)) == NULL)
 		e = ERR_NOMEM;
-	else if ((e = body_read(b, 0, p, (size_t)b->size)) == OK)
-		*text = str_of(p, (size_t)b->size);
-	body_free(&b);
+	if (e == OK && (e = body_read(&b, 0, p, (size_t)b.size)) == OK)
+		*text = str_of(p, (size_t)b.size);
+	fini(&b);
 	return e;
 }
 
@@ -493,6 +558,7 @@ message_file(
 	struct message *m = (struct message *)src;
 	struct body *b = m->part[at < m->split ? 0 : 1];
 	size_t i, len, in;
+	const char *kept;
 
 	if (at >= src->size || b->nsegs != 0 || b->mem.p != NULL)
 		return false;
@@ -503,14 +569,10 @@ message_file(
 	in = (size_t)(at - ((uint64_t)i << b->bits));
 	if (b->frames[i].n != len)
 		return false;
-	if (b->cached != i + 1) {
-		if (b->cache == NULL &&
-		    (b->cache = x_try(frame_octets(b, 0))) == NULL)
-			return false;
-		b->cached = 0;
-		if (frame_read(b, i, b->cache) != OK)
+	if (b->checked != i + 1) {
+		if (frame_kept(b, i, &kept) != OK)
 			return false; /* read() will say why */
-		b->cached = i + 1;
+		b->checked = i + 1;
 	}
 	*fd = b->ref.fd;
 	*off = b->ref.at + b->frames[i].at + in;

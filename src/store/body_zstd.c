@@ -20,8 +20,8 @@ tls_free(void *arg)
 	ZSTD_freeCCtx(t->cctx);
 	ZSTD_freeDCtx(t->dctx);
 	buf_free(&t->stored);
-	buf_free(&t->coded);
-	buf_free(&t->lines);
+	buf_free(&t->frame);
+	buf_free(&t->ahead);
 	x_free(&t);
 }
 

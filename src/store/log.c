@@ -87,6 +87,7 @@ segment_get(struct store *st, uint64_t number)
 static struct segment *
 segment_new(struct log *l, uint64_t number)
 {
+	static _Atomic uint64_t ids;
 	struct segment *s = x_alloc(sizeof(*s));
 	char name[32];
 	struct buf b = {0};
@@ -96,6 +97,7 @@ segment_new(struct log *l, uint64_t number)
 	buf_str_add(&b, str_c(l->dir));
 	buf_str_add(&b, str_c(name));
 	s->number = number;
+	s->id = ++ids;
 	s->fd = -1;
 	s->path = x_cstr(buf_str(&b));
 	buf_free(&b);

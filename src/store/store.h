@@ -295,6 +295,13 @@ enum err view_header(struct view *v, const struct entry *e, struct arena *ar,
 enum err view_source(
     struct view *v, const struct entry *e, struct source **src) MUST_CHECK;
 
+/* A small message, whole, appended to out, with what is read for it kept for
+ * the next one; *header_size: octets of its header. Any error but
+ * ERR_EXPUNGED: nothing was appended, and view_source is to be asked. */
+#define TEXT_MAX 16384
+enum err view_text(struct view *v, const struct entry *e, struct buf *out,
+    uint32_t *header_size) MUST_CHECK;
+
 /* ---- changing ---- */
 /* A message on its way in, gathered piece by piece: in memory up to
  * limits.spool_memory_max, then in an unlinked file below DATA. */

@@ -34,7 +34,8 @@
 
 struct segment {
 	uint64_t number;
-	int fd; /* read and write; closed with the last reference */
+	uint64_t id; /* no other in this process has it, or had it */
+	int fd;      /* read and write; closed with the last reference */
 	atomic_uint refs;
 	uint64_t salt;             /* seed of its checksums */
 	uint64_t first;            /* sequence number of its first group */

@@ -47,6 +47,10 @@ struct prior {
 };
 void view_changed(struct view *v, uint64_t modseq, bool silent,
     const struct prior *p, size_t n);
+/* The stored row; ERR_EXPUNGED: freed. */
+struct message_row;
+enum err view_row(
+    struct view *v, const struct entry *e, struct message_row *m) MUST_CHECK;
 bool acct_may(const struct acct *a, unsigned kinds); /* 1 << GRANT_* */
 
 #endif

@@ -467,16 +467,11 @@ out_ref(struct conn *c, struct source *src, uint64_t at, uint64_t n)
 }
 
 /* Line by line, by the book; slow. */
-void
-out_dotted(struct conn *c, struct source *src, uint64_t at, uint64_t n,
-    uint64_t header_len, int64_t lines)
+static void
+dotted(struct conn *c, str rest, uint64_t header_len, int64_t lines)
 {
-	char *all = x_alloc(n + 1);
-	str rest = str_of(all, n);
 	uint64_t done = 0;
 
-	if (src->ops->read(src, at, all, n) != OK)
-		abort();
 	while (rest.n > 0 && (lines != 0 || done < header_len)) {
 		size_t len = str_chr(rest, '\n');
 		str line = str_head(rest, len);
@@ -492,7 +487,24 @@ out_dotted(struct conn *c, struct source *src, uint64_t at, uint64_t n,
 		buf_str_add(&c->out, line);
 		buf_s(&c->out, "\r\n");
 	}
+}
+
+void
+out_dotted(struct conn *c, struct source *src, uint64_t at, uint64_t n,
+    uint64_t header_len, int64_t lines)
+{
+	char *all = x_alloc(n + 1);
+
+	if (src->ops->read(src, at, all, n) != OK)
+		abort();
+	dotted(c, str_of(all, n), header_len, lines);
 	x_free(&all);
+}
+
+void
+out_dotted_str(struct conn *c, str text, uint64_t header_len, int64_t lines)
+{
+	dotted(c, text, header_len, lines);
 }
 
 bool

@@ -233,6 +233,27 @@ view_source(struct view *v, const struct entry *e, struct source **src)
 	return OK;
 }
 
+/* Only messages of an even size, so that both ways are gone. */
+enum err
+view_text(struct view *v, const struct entry *e, struct buf *out,
+    uint32_t *header_size)
+{
+	str text = v->st->v[e->uid - 1].text;
+	struct summary s;
+	enum err x;
+
+	if (v->st->fail != OK)
+		return v->st->fail;
+	if (text.n > TEXT_MAX || text.n % 2 != 0)
+		return ERR_LIMIT;
+	x = mime_summary_get(buf_str(&v->st->v[e->uid - 1].summary), &s);
+	if (x != OK)
+		return x;
+	buf_str_add(out, text);
+	*header_size = s.header_size;
+	return OK;
+}
+
 enum err
 store_expunge(
     struct view *v, const struct ranges *uids, bool any, struct ranges *gone)

@@ -52,6 +52,8 @@ look(struct fix *f)
 {
 	struct view *v;
 	struct entry e;
+	struct buf text = {0};
+	uint32_t header_size;
 	int r = RIGHT;
 
 	if (view_open(f->a, 1, true, 0, &v) != OK)
@@ -81,6 +83,10 @@ look(struct fix *f)
 			r = MAX(r, REFUSED);
 		else if (s.size != want.n)
 			r = WRONG;
+		buf_reset(&text);
+		if (view_text(v, &e, &text, &header_size) == OK &&
+		    !str_eq(buf_str(&text), want))
+			r = WRONG;
 		if (view_source(v, &e, &src) != OK) {
 			r = MAX(r, REFUSED);
 			continue;
@@ -93,6 +99,7 @@ look(struct fix *f)
 		source_unref(&src);
 	}
 	view_close(&v);
+	buf_free(&text);
 	return r;
 }
 

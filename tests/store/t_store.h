@@ -193,6 +193,24 @@ fix_show(struct fix *f, struct view *v)
 	return s;
 }
 
+/* The same by view_text, when the message is small; behind what is there. */
+static inline void
+fix_read_small(struct view *v, const struct entry *e, str want)
+{
+	uint32_t header_size = 0;
+	struct buf b = {0};
+
+	buf_s(&b, "before");
+	assert_int_equal(view_text(v, e, &b, &header_size),
+	    want.n <= TEXT_MAX ? OK : ERR_LIMIT);
+	if (want.n <= TEXT_MAX) {
+		assert_true(str_eq(str_from(buf_str(&b), 6), want));
+		assert_true(header_size <= want.n);
+	}
+	assert_true(str_starts(buf_str(&b), S("before")));
+	buf_free(&b);
+}
+
 static inline str
 fix_read(struct fix *f, struct view *v, uint32_t uid)
 {
@@ -206,6 +224,7 @@ fix_read(struct fix *f, struct view *v, uint32_t uid)
 	assert_int_equal(src->ops->read(src, 0, p, src->size), OK);
 	str s = str_of(p, src->size);
 	source_unref(&src);
+	fix_read_small(v, &e, s);
 	return s;
 }
 
