@@ -21,9 +21,6 @@ struct source_ops {
 	bool (*file)(
 	    struct source *s, uint64_t at, int *fd, uint64_t *off, uint64_t *n);
 	void (*free)(struct source *s); /* the last reference went */
-	/* Nobody may read for long: what can be made again is given back.
-	 * NULL: nothing. */
-	void (*rest)(struct source *s);
 };
 struct source {
 	const struct source_ops *ops;

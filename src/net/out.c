@@ -444,8 +444,6 @@ out_trim(struct conn *c)
 	o = &c->io->out;
 	for (s = o->head; s != NULL; s = s->next) {
 		ref = s->next;
-		if (s->src != NULL && s->src->ops->rest != NULL)
-			s->src->ops->rest(s->src);
 		if (s->kind != SEG_MEM)
 			continue;
 		keep = kept >= TRIM_KEEP ? 0 : TRIM_KEEP - kept;

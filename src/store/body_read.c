@@ -592,24 +592,10 @@ message_free(struct source *src)
 	x_free(&m);
 }
 
-static void
-message_rest(struct source *src)
-{
-	struct message *m = (struct message *)src;
-
-	for (size_t i = 0; i < NELEM(m->part); i++) {
-		if (m->part[i] == NULL)
-			continue;
-		x_free(&m->part[i]->cache);
-		m->part[i]->cached = 0;
-	}
-}
-
 static const struct source_ops message_ops = {
     .read = message_read,
     .file = message_file,
     .free = message_free,
-    .rest = message_rest,
 };
 
 enum err
