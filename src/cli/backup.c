@@ -11,7 +11,6 @@
  *     folder without one is refused by restore.
  * (2) restore writes only into an empty place.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -192,39 +191,47 @@ cmd_backup(struct cli *c)
 	return code;
 }
 
-/* Copies the regular files of one folder of the backup. */
+/* One file; what is no regular one is passed over. */
+static int
+restore_file(struct cli *c, const char *src, const char *dst, const char *name)
+{
+	char *from = join(src, str_c(name));
+	char *to = join(dst, str_c(name));
+	int fd = os_open(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	struct stat st;
+	int code = EX_OK;
+	enum err e;
+
+	if (fd < 0 ? errno != ELOOP : os_fstat(fd, &st) != 0)
+		code = cli_fail(
+		    c, EX_IOERR, "cannot read %s: %s", from, strerror(errno));
+	else if (fd >= 0 && S_ISREG(st.st_mode) &&
+		 (e = copy_file(fd, (uint64_t)st.st_size, to)) != OK)
+		code = cli_fail(
+		    c, cli_exit(e), "cannot write %s: %s", to, err_name(e));
+	if (fd >= 0)
+		os_close(&fd);
+	x_free(&from);
+	x_free(&to);
+	return code;
+}
+
+/* Copies the regular files of one folder of the backup, which may lack it. */
 static int
 restore_folder(struct cli *c, const char *from, const char *folder)
 {
 	char *src = join(from, str_c(folder)),
 	     *dst = join(c->data, str_c(folder));
-	DIR *d = opendir(src);
-	struct dirent *e;
-	struct stat st;
-	int fd, code = EX_OK;
-	enum err err;
+	struct os_dir *d = os_dir_open(src);
+	const char *name;
+	int code = EX_OK;
 
-	while (d != NULL && code == EX_OK && (e = readdir(d)) != NULL) {
-		char *path;
-
-		if (e->d_name[0] == '.')
-			continue;
-		if ((fd = openat(dirfd(d), e->d_name,
-			 O_RDONLY | O_NOFOLLOW | O_CLOEXEC)) < 0 ||
-		    fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-			if (fd >= 0)
-				os_close(&fd);
-			continue;
-		}
-		path = join(dst, str_c(e->d_name));
-		if ((err = copy_file(fd, (uint64_t)st.st_size, path)) != OK)
-			code = cli_fail(c, cli_exit(err), "cannot write %s: %s",
-			    path, err_name(err));
-		x_free(&path);
-		os_close(&fd);
-	}
-	if (d != NULL)
-		closedir(d);
+	while (d != NULL && code == EX_OK && (name = os_dir_next(d)) != NULL)
+		code = restore_file(c, src, dst, name);
+	if (code == EX_OK && errno != 0 && (d != NULL || errno != ENOENT))
+		code = cli_fail(
+		    c, EX_IOERR, "cannot read %s: %s", src, strerror(errno));
+	os_dir_close(&d);
 	x_free(&src);
 	x_free(&dst);
 	return code;
@@ -232,7 +239,7 @@ restore_folder(struct cli *c, const char *from, const char *folder)
 
 /* FORMAT itself is not copied: the store writes it when all is done. */
 static int
-known_format(struct cli *c, const char *from)
+known_format(struct cli *c, const char *from, unsigned *format)
 {
 	char *path = join(from, S("FORMAT"));
 	struct buf b = {0};
@@ -246,6 +253,7 @@ known_format(struct cli *c, const char *from)
 		 v > STORE_FORMAT)
 		code =
 		    cli_fail(c, EX_NOINPUT, "%s is of a newer version", from);
+	*format = (unsigned)v;
 	buf_free(&b);
 	x_free(&path);
 	return code;
@@ -260,12 +268,13 @@ progress(void *arg, const char *what, uint64_t done, uint64_t all)
 
 /* Opens the store offline: rebuild from the log, or after a restore. */
 static int
-open_offline(struct cli *c, bool rebuild, bool restored)
+open_offline(struct cli *c, bool rebuild, bool restored, unsigned format)
 {
 	struct store_opts o = {.dir = c->data,
 	    .no_background = true,
 	    .rebuild = rebuild,
 	    .restored = restored,
+	    .restored_format = format,
 	    .progress = progress};
 	struct store *st = NULL;
 	struct store_stats s;
@@ -290,11 +299,12 @@ open_offline(struct cli *c, bool rebuild, bool restored)
 int
 cmd_restore(struct cli *c)
 {
+	unsigned format;
 	int code;
 
 	if (!cli_args(c, 1, 1))
 		return EX_USAGE;
-	if ((code = known_format(c, c->argv[0])) != EX_OK)
+	if ((code = known_format(c, c->argv[0], &format)) != EX_OK)
 		return code;
 	if (!cli_is_empty(c->data)) /* (2) */
 		return cli_fail(c, EX_CANTCREAT,
@@ -309,7 +319,7 @@ cmd_restore(struct cli *c)
 		code = restore_folder(c, c->argv[0], folders[i]);
 	if (code == EX_OK)
 		code = sync_dirs(c, c->data, folders, NELEM(folders));
-	return code == EX_OK ? open_offline(c, false, true) : code;
+	return code == EX_OK ? open_offline(c, false, true, format) : code;
 }
 
 int
@@ -321,5 +331,5 @@ cmd_rebuild(struct cli *c)
 		return EX_USAGE;
 	if ((code = cli_data(c, false)) != EX_OK)
 		return code;
-	return open_offline(c, true, false);
+	return open_offline(c, true, false, 0);
 }

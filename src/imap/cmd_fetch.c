@@ -297,8 +297,12 @@ mark_seen(struct session *s, struct fetch_cur *f)
 		e = store_flags(s->view, &uids, &c, &modified, &gone);
 	if (e != OK)
 		memset(f->fresh, 0, sizeof(f->fresh));
-	else if (uids.n > 0)
-		f->w.n = view_entries(s->view, f->w.e[0].seq, f->w.e, f->w.n);
+	else if (uids.n > 0) {
+		size_t n = f->w.n;
+
+		f->w.n = view_entries(s->view, f->w.e[0].seq, f->w.e, n);
+		f->broken |= f->w.n < n;
+	}
 	ranges_free(&uids);
 	ranges_free(&modified);
 	ranges_free(&gone);
@@ -331,7 +335,7 @@ fetch_next(
 static void
 fetch_answer(struct cmd *x, const struct fetch_cur *f)
 {
-	if (f->broken)
+	if (f->broken || f->w.broken)
 		answer_no(x, "SERVERBUG", "Some messages could not be read");
 	else if (f->gone)
 		answer_err(x, ERR_EXPUNGED);

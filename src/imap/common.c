@@ -205,6 +205,7 @@ walk_new(struct walk *w, struct arena *ar, size_t batch)
 	w->next = 1;
 	w->n = 0;
 	w->i = 0;
+	w->broken = false;
 	return w->e != NULL;
 }
 
@@ -220,6 +221,7 @@ walk_fill(struct walk *w, struct view *v)
 	w->n = view_entries(v, w->next, w->e, n);
 	w->i = 0;
 	w->next += (uint32_t)w->n;
+	w->broken = w->n == 0;
 	return w->n > 0;
 }
 

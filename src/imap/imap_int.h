@@ -200,6 +200,7 @@ struct walk {
 	uint32_t next; /* sequence number */
 	struct entry *e;
 	size_t n, i, cap;
+	bool broken; /* some could not be read: the end came too early */
 };
 bool walk_new(struct walk *w, struct arena *ar, size_t batch);
 /* The next batch, when .i has reached .n; false: the end. */

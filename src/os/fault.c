@@ -150,6 +150,8 @@ static const char *const kind_name[OS_CALL_MAX] = {
     [OS_ACCEPT] = "accept",
     [OS_SOCKET] = "socket",
     [OS_MEMORY] = "memory",
+    [OS_LIST] = "list",
+    [OS_STAT] = "stat",
 };
 
 static const struct {

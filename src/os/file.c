@@ -528,3 +528,54 @@ os_give(const char *dir, const char *name, uid_t uid, gid_t gid)
 	}
 	closedir(dp);
 }
+
+int
+os_fstat(int fd, struct stat *st)
+{
+	return fault_here(OS_STAT) != 0 ? -1 : fstat(fd, st);
+}
+
+int
+os_exists(const char *path)
+{
+	return fault_here(OS_STAT) != 0 ? -1 : access(path, F_OK);
+}
+
+struct os_dir {
+	DIR *d;
+};
+
+struct os_dir *
+os_dir_open(const char *path)
+{
+	struct os_dir *x;
+	DIR *d;
+
+	if (fault_here(OS_LIST) != 0 || (d = opendir(path)) == NULL)
+		return NULL;
+	x = x_alloc(sizeof(*x));
+	x->d = d;
+	return x;
+}
+
+const char *
+os_dir_next(struct os_dir *d)
+{
+	struct dirent *e;
+
+	if (fault_here(OS_LIST) != 0)
+		return NULL;
+	do {
+		errno = 0;
+		e = readdir(d->d);
+	} while (e != NULL && e->d_name[0] == '.');
+	return e != NULL ? e->d_name : NULL;
+}
+
+void
+os_dir_close(struct os_dir **d)
+{
+	if (*d != NULL)
+		closedir((*d)->d);
+	x_free(d);
+}

@@ -36,6 +36,8 @@ enum os_call {
 	OS_ACCEPT,
 	OS_SOCKET,
 	OS_MEMORY,
+	OS_LIST, /* opening a directory, and its next name */
+	OS_STAT, /* fstat, and whether a file is there */
 	OS_CALL_MAX
 };
 /* The n-th call (from 1, counted over all threads from now) of the kinds in
@@ -80,6 +82,15 @@ int os_renameat(int dirfd, const char *from, const char *to);
 int os_unlink(const char *path);
 /* A directory that is there already is success. */
 int os_mkdir(const char *path, mode_t mode);
+int os_fstat(int fd, struct stat *st);
+/* 0: it is there. -1: errno says ENOENT, or why nobody knows. */
+int os_exists(const char *path);
+/* The names in a directory, but those with a dot in front. NULL at the end,
+ * with errno 0, and when it cannot be read. */
+struct os_dir;
+struct os_dir *os_dir_open(const char *path);
+const char *os_dir_next(struct os_dir *d);
+void os_dir_close(struct os_dir **d);
 int os_mkdirat(int dirfd, const char *path, mode_t mode);
 /* The same; one that was made has its name flushed. */
 int os_mkdir_durable(const char *path, mode_t mode);

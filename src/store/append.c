@@ -10,13 +10,14 @@
  */
 #include "store/view.h"
 #include "store/new.h"
+#include "store/summary.h"
 
 /* ---- encoding (1) ---- */
 
 struct text {
 	struct summary s;
-	struct buf made; /* the summary, if it was made here */
-	str summary;
+	struct buf made;   /* the summary, if it was made here */
+	struct buf packed; /* as it is stored */
 	str body;
 	struct buf body_enc;
 	uint8_t sha[SHA_LEN];
@@ -26,6 +27,7 @@ static void
 text_free(struct text *t)
 {
 	buf_free(&t->made);
+	buf_free(&t->packed);
 	buf_free(&t->body_enc);
 }
 
@@ -34,7 +36,7 @@ text_make(struct text *t, str message, str summary)
 {
 	enum err e = ERR_CORRUPT;
 
-	*t = (struct text){.summary = summary};
+	*t = (struct text){0};
 	if (message.n > limits.message_size_max)
 		return ERR_TOOBIG;
 	/* It may come from a peer: one that does not fit is made anew. */
@@ -43,10 +45,12 @@ text_make(struct text *t, str message, str summary)
 	if (e != OK || t->s.size != message.n || t->s.header_size > message.n) {
 		if ((e = mime_summarise(message, &t->made)) != OK)
 			return e;
-		t->summary = buf_str(&t->made);
-		if ((e = mime_summary_get(t->summary, &t->s)) != OK)
+		summary = buf_str(&t->made);
+		if ((e = mime_summary_get(summary, &t->s)) != OK)
 			return e;
 	}
+	if ((e = summary_pack(summary, &t->packed)) != OK)
+		return e;
 	t->body = str_from(message, t->s.header_size);
 	if (t->body.n == 0)
 		return OK;
@@ -164,7 +168,7 @@ add_message(struct plan *p, struct account *ac, const struct text *t,
 	    .prefix = prefix,
 	    .body_size = t->body.n,
 	    .header = header,
-	    .summary = t->summary};
+	    .summary = buf_str(&t->packed)};
 	enum err e;
 
 	r.message = ac->plan_message;

@@ -44,6 +44,8 @@ apply_dropped(struct apply *a, const struct record *r)
 
 	x_free(&l);
 	index_del(a->st, &k);
+	if (a->st->rebuilding)
+		map_put_u64(a->st->dropped, r->segment, a->st);
 	return OK;
 }
 

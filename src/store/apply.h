@@ -49,7 +49,7 @@ struct message_row {
 	uint64_t log_bytes; /* its record */
 	uint8_t sha[SHA_LEN];
 	uint64_t body_size;
-	str summary; /* in buf */
+	str summary; /* as it is stored; in buf */
 	struct buf buf;
 	uint32_t parts;
 };

@@ -15,6 +15,7 @@
  */
 #include "store/apply.h"
 #include "store/log.h"
+#include "store/summary.h"
 
 #include <stdlib.h>
 
@@ -347,6 +348,21 @@ row_of_record(struct apply *a, const struct record *r, struct message_row *m)
 	memcpy(m->sha, r->sha, SHA_LEN);
 }
 
+/* Its ids lead to its thread, or no longer do. */
+static enum err
+note(struct store *st, uint64_t account, str stored, uint64_t thread, bool on)
+{
+	struct buf room = {0};
+	struct summary s;
+	str summary;
+	enum err e = summary_unpack(stored, &room, &summary);
+
+	if (e == OK && mime_summary_get(summary, &s) == OK)
+		e = thread_note(st, account, &s, thread, on);
+	buf_free(&room);
+	return e;
+}
+
 /* Only its place is new. */
 static enum err
 message_moved(struct apply *a, const struct record *r, bool *done)
@@ -373,7 +389,6 @@ apply_message(struct apply *a, const struct record *r)
 {
 	struct account *ac;
 	struct message_row m;
-	struct summary s;
 	bool done = false;
 	enum err e;
 
@@ -386,8 +401,8 @@ apply_message(struct apply *a, const struct record *r)
 	live_add(a->st, a->at.seg, (int64_t)m.log_bytes);
 	if (r->body_size > 0)
 		e = body_refer(a, r);
-	if (e == OK && mime_summary_get(r->summary, &s) == OK)
-		e = thread_note(a->st, r->account, &s, r->thread, true);
+	if (e == OK)
+		e = note(a->st, r->account, r->summary, r->thread, true);
 	ac->next_message = MAX(ac->next_message, r->message + 1);
 	account_dirty(ac);
 	account_unref(&ac);
@@ -400,7 +415,6 @@ static enum err
 message_drop(struct store *st, uint64_t account, uint64_t message)
 {
 	struct message_row m;
-	struct summary s;
 	enum err e = message_get(st, account, message, &m);
 
 	if (e == ERR_NOTFOUND && st->rebuilding)
@@ -415,8 +429,8 @@ message_drop(struct store *st, uint64_t account, uint64_t message)
 	live_add(st, m.header.seg, -(int64_t)m.log_bytes);
 	if (m.body_size > 0)
 		e = body_unrefer(st, account, m.sha);
-	if (e == OK && mime_summary_get(m.summary, &s) == OK)
-		e = thread_note(st, account, &s, m.thread, false);
+	if (e == OK)
+		e = note(st, account, m.summary, m.thread, false);
 	message_row_free(&m);
 	st->stat_messages -= st->stat_messages > 0;
 	st->totals_dirty = true;

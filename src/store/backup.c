@@ -42,7 +42,7 @@ give_index(struct store *st, struct log_pos *pos,
 	if (fd < 0)
 		return err_errno(errno);
 	e = index_copy(st, fd, pos);
-	if (e == OK && fstat(fd, &s) != 0)
+	if (e == OK && os_fstat(fd, &s) != 0)
 		e = err_errno(errno);
 	if (e != OK) {
 		os_close(&fd);
@@ -64,7 +64,7 @@ give_format(struct store *st,
 	buf_f(&path, "%s/FORMAT%c", st->dir, 0);
 	fd = os_open(path.p, O_RDONLY, 0);
 	buf_free(&path);
-	if (fd >= 0 && fstat(fd, &s) != 0) {
+	if (fd >= 0 && os_fstat(fd, &s) != 0) {
 		e = err_errno(errno);
 		os_close(&fd);
 		return e;

@@ -13,8 +13,9 @@
 
 /* Faster than the disk, and nearly as small as higher levels on mail. */
 #define LEVEL 1
-/* Texts up to this many octets are compressed with the dictionary. */
-#define DICT_TEXT_MAX 32768
+/* Texts up to this many octets are compressed with the dictionary; longer
+ * ones get no smaller by it, and those of odd words larger. */
+#define DICT_TEXT_MAX 2048
 /* Below this a decoded part saves nothing that matters. */
 #define PART_MIN 256
 /* RFC 2045 has 76; whoever writes longer lines than this is no mail program

@@ -12,6 +12,7 @@
  *     read.
  */
 #include "store/check.h"
+#include "store/summary.h"
 
 #include <stdlib.h>
 
@@ -304,10 +305,13 @@ row_message(struct check *c, struct dec *k, str v)
 	/* A summary in one part can be looked at here. */
 	if (ok && m.parts == 1) {
 		str sum = str_from(buf_str(&m.buf), m.buf.n - m.summary.n);
+		struct buf room = {0};
 
-		ok = mime_summary_get(sum, &s) == OK &&
+		ok = summary_unpack(sum, &room, &sum) == OK &&
+		     mime_summary_get(sum, &s) == OK &&
 		     s.size + m.prefix == m.size &&
 		     s.header_size + m.prefix == m.header_size;
+		buf_free(&room);
 	}
 	buf_free(&m.buf);
 	x.row.buf = (struct buf){0};
@@ -363,6 +367,24 @@ row_keyword(struct check *c, struct dec *k, str v)
 }
 
 static bool
+row_live(struct check *c, struct dec *k, str v)
+{
+	uint64_t segment = dec_be64(k);
+	struct dec d = dec_of(v);
+	uint64_t bytes;
+	bool there = false;
+
+	if (!dec_end(k) || dec_u8(&d) != 1)
+		return false;
+	bytes = dec_var(&d);
+	for (size_t i = 0; i < c->nsegments; i++)
+		there = there || c->segments[i]->number == segment;
+	if (bytes > 0 && !there)
+		check_fault(c, "segment %llu is missing", ULL(segment));
+	return dec_end(&d);
+}
+
+static bool
 each_row(void *ctx, str key, str value, bool ok)
 {
 	static bool (*const tables[128])(struct check *, struct dec *, str) = {
@@ -370,6 +392,7 @@ each_row(void *ctx, str key, str value, bool ok)
 	    ['B'] = row_body,
 	    ['D'] = row_node,
 	    ['F'] = row_facts,
+	    ['G'] = row_live,
 	    ['K'] = row_keyword,
 	    ['M'] = row_mailbox,
 	    ['N'] = row_name,

@@ -16,6 +16,9 @@
  *     writes one snapshot.
  * (6) Only what lies before the durable end is looked at: a segment that was
  *     begun for a group on its way is still empty, and would look dead.
+ * (7) That a segment was dropped is said for good: what a later one said of
+ *     it is said again when that one goes. So a rebuild knows a segment that
+ *     was dropped from one that was lost.
  */
 #include "store/compact.h"
 
@@ -39,6 +42,8 @@ struct compaction {
 	struct map *accounts;  /* account -> 1: numbers, 2: with its tree */
 	size_t at;             /* in one of them */
 	uint64_t after;        /* segments up to it were looked at */
+	uint64_t *dropped;     /* of which it says that they are */
+	size_t ndropped;
 };
 
 struct pair {
@@ -67,7 +72,11 @@ note_record(struct compaction *k, const struct record *r)
 	switch (r->type) {
 	case REC_BODY:
 	case REC_REHOME:
+		break;
 	case REC_DROPPED:
+		k->dropped =
+		    x_grow(k->dropped, k->ndropped + 1, sizeof(*k->dropped));
+		k->dropped[k->ndropped++] = r->segment;
 		break;
 	case REC_MESSAGE:
 		note(k, r->account, 0, false);
@@ -193,6 +202,8 @@ forget(struct compaction *k)
 	segment_unref(&k->s);
 	map_free(&k->mailboxes);
 	map_free(&k->accounts);
+	x_free(&k->dropped);
+	k->ndropped = 0;
 }
 
 /* The next segment that is mostly dead. */
@@ -472,26 +483,28 @@ account_step(struct store *st, struct compaction *k)
 
 struct drop_change {
 	struct change c;
-	uint64_t segment;
+	const struct compaction *k;
 };
 
 static enum err
 plan_drop(struct plan *p, struct change *c)
 {
-	struct record r = {
-	    .type = REC_DROPPED, .segment = ((struct drop_change *)c)->segment};
+	const struct compaction *k = ((struct drop_change *)c)->k;
+	struct record r = {.type = REC_DROPPED, .segment = k->s->number};
 
 	plan_add(p, &r);
+	for (size_t i = 0; i < k->ndropped; i++) { /* (7) */
+		r.segment = k->dropped[i];
+		plan_add(p, &r);
+	}
 	return OK;
 }
 
 static enum err
 drop_step(struct store *st, struct compaction *k)
 {
-	struct drop_change x = {.c.plan = plan_drop,
-	    .c.background = true,
-	    .c.frees = true,
-	    .segment = k->s->number};
+	struct drop_change x = {
+	    .c.plan = plan_drop, .c.background = true, .c.frees = true, .k = k};
 	enum err e = commit(st, &x.c);
 
 	if (e == OK)

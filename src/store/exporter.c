@@ -150,6 +150,19 @@ read_text(struct exporter *ex, const struct entry *e)
 	return r;
 }
 
+/* No entry more: is it the end, or can the rest not be read? */
+static void
+cannot_go_on(struct exporter *ex)
+{
+	uint32_t exists = view_exists(ex->view);
+
+	if (ex->seq > exists)
+		return;
+	ex->skipped += exists - ex->seq + 1;
+	log_error("messages of a mailbox could not be exported",
+	    KV_N("messages", exists - ex->seq + 1));
+}
+
 /* The next message of the open view; false: there is none. */
 static bool
 next_message(struct exporter *ex, struct import_item *it)
@@ -162,8 +175,10 @@ next_message(struct exporter *ex, struct import_item *it)
 			ex->at = 0;
 			ex->have = view_entries(
 			    ex->view, ex->seq, ex->batch, NELEM(ex->batch));
-			if (ex->have == 0)
+			if (ex->have == 0) {
+				cannot_go_on(ex);
 				return false;
+			}
 			ex->seq += (uint32_t)ex->have;
 		}
 		e = &ex->batch[ex->at++];

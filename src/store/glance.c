@@ -2,7 +2,8 @@
 /* Copyright (c) 2026 The restante authors */
 /*
  * What lists show of messages, straight from the rows of the index: one read
- * transaction for a batch, a step of a cursor for each message, and no copy.
+ * transaction for a batch, a step of a cursor for each message, and no copy
+ * but of what is packed.
  *
  * (1) Rows of messages are written once; only the place of the header
  *     changes (compaction), which nobody looks at here. So LMDB is asked
@@ -11,6 +12,7 @@
  *     a freed message from a damaged row.
  */
 #include "store/apply.h"
+#include "store/summary.h"
 #include "store/view.h"
 
 /* The summary's beginning in the first part of a message's row. */
@@ -48,6 +50,7 @@ view_glances(struct view *v, const struct entry *e, size_t n, bool fields,
 {
 	struct index_walk w;
 	struct glance l = {0};
+	struct buf room = {0};
 	size_t i = 0;
 	bool more = true;
 	str row, summary;
@@ -62,11 +65,13 @@ view_glances(struct view *v, const struct entry *e, size_t n, bool fields,
 		k = message_key(v->m->account, e[i].message, 0);
 		if (index_walk_get(&w, &k, &row) != OK ||
 		    !row_summary(row, &summary) ||
+		    summary_unpack(summary, &room, &summary) != OK ||
 		    !mime_summary_head(summary, &l.envelope, &l.bodystructure,
 			fields ? &l.fields : NULL))
 			break; /* (2) */
 		more = each(ctx, &e[i], &l);
 	}
 	index_walk_end(&w);
+	buf_free(&room);
 	return i;
 }

@@ -190,7 +190,7 @@ look(struct importer *im, struct box *b)
 	b->before = x_array((size_t)exists + 1, sizeof(*b->before));
 	while (seq <= exists) {
 		if ((n = view_entries(b->view, seq, e, NELEM(e))) == 0)
-			break;
+			return ERR_CORRUPT; /* or it would come in twice */
 		for (size_t i = 0; i < n; i++, seq++) {
 			b->before[seq] = (uint32_t)(uintptr_t)map_get_u64(
 			    b->by_size, e[i].size);

@@ -296,14 +296,20 @@ index_mark(struct store *st, const char *name, const char *why)
 	return e;
 }
 
-bool
-index_marked(struct store *st, const char *name)
+enum err
+index_marked(struct store *st, const char *name, bool *yes)
 {
 	char *p = file_of(st->index, name);
-	bool yes = access(p, F_OK) == 0;
+	enum err e = OK;
 
+	*yes = os_exists(p) == 0;
+	if (!*yes && errno != ENOENT) {
+		e = err_errno(errno);
+		log_error("is there a mark beside the index? Nobody knows",
+		    KV_C("mark", name), KV_ERRNO(errno));
+	}
 	x_free(&p);
-	return yes;
+	return e;
 }
 
 enum err
@@ -455,9 +461,14 @@ old_pos(struct index *ix, struct log_pos *pos)
 static enum err
 last_pos(struct store *st)
 {
-	if (!index_marked(st, "data.old"))
-		return OK;
-	if (index_marked(st, "looked")) {
+	bool old, looked;
+	enum err e;
+
+	if ((e = index_marked(st, "data.old", &old)) != OK || !old)
+		return e;
+	if ((e = index_marked(st, "looked", &looked)) != OK)
+		return e;
+	if (looked) {
 		log_warn("how far the index had come cannot be read");
 		return index_unmark(st, "looked");
 	}
@@ -471,6 +482,7 @@ index_open(struct store *st, bool fresh, struct log_pos *pos, bool *clean)
 {
 	struct index *ix = st->index = x_alloc(sizeof(*ix));
 	struct buf path = {0};
+	bool suspect;
 	enum err e = OK;
 	int r;
 
@@ -481,7 +493,8 @@ index_open(struct store *st, bool fresh, struct log_pos *pos, bool *clean)
 	buf_f(&path, "%s/index", st->dir);
 	ix->dir = x_cstr(buf_str(&path));
 	buf_free(&path);
-	if ((fresh || index_marked(st, "suspect")) && (e = set_aside(st)) != OK)
+	if ((e = index_marked(st, "suspect", &suspect)) != OK ||
+	    ((fresh || suspect) && (e = set_aside(st)) != OK))
 		return e;
 	r = open_env(ix);
 	if (r == MDB_INVALID || r == MDB_VERSION_MISMATCH) {

@@ -186,36 +186,60 @@ finds(struct index *ix, MDB_txn *t, MDB_val *key, const MDB_val *value)
 	       v.mv_data == value->mv_data && v.mv_size == value->mv_size;
 }
 
+/* Every row, with what is known of it; *n counts them. */
+static int
+verify_rows(struct index *ix, MDB_txn *t, size_t *n,
+    bool (*each)(void *ctx, str key, str value, bool ok), void *ctx)
+{
+	struct buf last = {0};
+	MDB_val mk, mv;
+	MDB_cursor *c;
+	int r = mdb_cursor_open(t, ix->dbi, &c);
+
+	if (r != 0)
+		return r;
+	while ((r = mdb_cursor_get(c, &mk, &mv, MDB_NEXT)) == 0) {
+		str key = str_of(mk.mv_data, mk.mv_size);
+		str v = str_of(mv.mv_data, mv.mv_size);
+		bool ok = v.n > SUM && key.n > 0;
+		str value = str_head(v, ok ? v.n - SUM : 0);
+		struct dec d = dec_of(str_from(v, value.n));
+
+		ok = ok && dec_u64(&d) == sum_of(key, value) &&
+		     str_cmp(buf_str(&last), key) < 0 && finds(ix, t, &mk, &mv);
+		buf_reset(&last);
+		buf_str_add(&last, key);
+		++*n;
+		if (!each(ctx, key, value, ok))
+			break;
+	}
+	mdb_cursor_close(c);
+	buf_free(&last);
+	return r;
+}
+
 enum err
 index_verify(struct store *st,
     bool (*each)(void *ctx, str key, str value, bool ok), void *ctx)
 {
 	struct index *ix = st->index;
-	MDB_val mk, mv;
-	MDB_cursor *c;
+	MDB_stat stat;
 	MDB_txn *t;
+	size_t n = 0;
 	enum err e;
 	int r;
 
 	if ((e = reader_get(ix, &t)) != OK)
 		return e;
-	r = mdb_cursor_open(t, ix->dbi, &c);
-	if (r == 0) {
-		while ((r = mdb_cursor_get(c, &mk, &mv, MDB_NEXT)) == 0) {
-			str key = str_of(mk.mv_data, mk.mv_size);
-			str v = str_of(mv.mv_data, mv.mv_size);
-			bool ok = v.n > SUM;
-			str value = str_head(v, ok ? v.n - SUM : 0);
-			struct dec d = dec_of(str_from(v, value.n));
-
-			ok = ok && dec_u64(&d) == sum_of(key, value) &&
-			     finds(ix, t, &mk, &mv);
-			if (!each(ctx, key, value, ok))
-				break;
-		}
-		mdb_cursor_close(c);
-	}
+	r = mdb_stat(t, ix->dbi, &stat);
+	if (r == 0)
+		r = verify_rows(ix, t, &n, each, ctx);
 	reader_put(ix, t);
+	if (r == MDB_NOTFOUND && n != stat.ms_entries) {
+		log_error("the index has not the rows that it counts",
+		    KV_N("rows", n), KV_N("counted", stat.ms_entries));
+		r = MDB_CORRUPTED;
+	}
 	return r == 0 || r == MDB_NOTFOUND ? OK : read_err(st, r);
 }
 

@@ -19,7 +19,6 @@
 #include "store/log.h"
 #include "store/log_int.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -251,16 +250,18 @@ by_number(const void *a, const void *b)
 	return (x->number > y->number) - (x->number < y->number);
 }
 
+/* A name that the system failed to tell is a segment that would be missing. */
 static enum err
 list_dir(struct log *l)
 {
-	DIR *d = opendir(l->dir);
-	struct dirent *e;
+	struct os_dir *d = os_dir_open(l->dir);
+	const char *p;
+	enum err e = OK;
 
 	if (d == NULL)
 		return err_errno(errno);
-	while ((e = readdir(d)) != NULL) {
-		str name = str_c(e->d_name);
+	while ((p = os_dir_next(d)) != NULL) {
+		str name = str_c(p);
 		uint64_t number;
 
 		if (!str_ends(name, S(".seg")) ||
@@ -269,23 +270,55 @@ list_dir(struct log *l)
 			continue;
 		segment_list_add(l, segment_new(l, number));
 	}
-	closedir(d);
+	if (errno != 0) {
+		log_error("the segments cannot be listed", KV_ERRNO(errno));
+		e = err_errno(errno);
+	}
+	os_dir_close(&d);
 	if (l->n > 0)
 		qsort(l->v, l->n, sizeof(*l->v), by_number);
-	return OK;
+	return e;
+}
+
+/* OK: nothing but zeros behind the head. ERR_CORRUPT: something. */
+static enum err
+never_used(const struct segment *s)
+{
+	char *p = x_alloc(AHEAD_LOW);
+	uint64_t at = SEGMENT_HEAD;
+	enum err e = OK;
+	ssize_t n;
+
+	while (e == OK && (n = os_pread(s->fd, p, AHEAD_LOW, (off_t)at)) != 0) {
+		if (n < 0)
+			e = ERR_IO;
+		for (ssize_t i = 0; i < n && e == OK; i++)
+			if (p[i] != 0)
+				e = ERR_CORRUPT;
+		at += (uint64_t)MAX(n, (ssize_t)0);
+	}
+	x_free(&p);
+	return e;
 }
 
 /* The head of the last segment may be missing: then it was never used (4),
- * and it goes. */
+ * and it goes. One in which something stands has lost its head: it stays. */
 static enum err
 forget_last(struct log *l)
 {
-	struct segment *s = l->v[--l->n];
-	enum err e = OK;
+	struct segment *s = l->v[l->n - 1];
+	enum err e = never_used(s);
 
+	if (e != OK) {
+		log_error("the last segment's head is damaged, and it is not "
+			  "empty",
+		    KV_N("segment", s->number), KV_ERR(e));
+		return e;
+	}
 	log_info("an unfinished segment goes", KV_N("segment", s->number));
 	if (os_unlink(s->path) != 0 || os_fsync_dir(l->dir) != 0)
 		e = err_errno(errno);
+	l->n--;
 	segment_unref(&s);
 	return e;
 }
@@ -300,7 +333,7 @@ segment_open(struct log *l, size_t i)
 	enum err e;
 
 	s->fd = os_open(s->path, O_RDWR, 0);
-	if (s->fd < 0 || fstat(s->fd, &sb) != 0)
+	if (s->fd < 0 || os_fstat(s->fd, &sb) != 0)
 		return err_errno(errno);
 	s->size = s->end = (uint64_t)sb.st_size;
 	if ((e = segment_head_get(s, &prev_seg, &prev_end)) != OK) {
@@ -582,7 +615,7 @@ cancel_write(struct store *st, int error)
 	    os_fdatasync(l->cur->fd) != 0) {
 		struct stat sb;
 
-		if (fstat(l->cur->fd, &sb) == 0 &&
+		if (os_fstat(l->cur->fd, &sb) == 0 &&
 		    (uint64_t)sb.st_size <= l->pos.off)
 			return e;
 		log_error("it cannot be cancelled", KV_ERRNO(errno));

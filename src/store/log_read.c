@@ -9,6 +9,9 @@
  *     is believed.
  * (2) The tail is read past the page cache: after a failed flush the cache
  *     may show what the disk never got.
+ * (3) Behind something torn a group is looked for at each place. What people
+ *     send may be full of heads of groups, each with a long way to its end;
+ *     so the search has a bound, linear in what is searched.
  */
 #include "store/log_int.h"
 
@@ -18,6 +21,8 @@
 #include <unistd.h>
 
 enum { WINDOW = 1 << 20, ALIGN = 4096 };
+#define SEARCH_MIN (UINT64_C(1) << 28) /* octets: a fifth of a second */
+#define SEARCH_TIMES 16
 
 struct log_reader {
 	struct segment *s;
@@ -25,6 +30,7 @@ struct log_reader {
 	char *window;
 	uint64_t at;
 	size_t n;
+	uint64_t spent; /* octets read and copied, for (3) */
 	struct buf group;
 };
 
@@ -82,12 +88,14 @@ reader_read(struct log_reader *r, uint64_t off, char *p, size_t n)
 			if (got < 0)
 				return -1;
 			r->n = (size_t)got;
+			r->spent += (uint64_t)got;
 			if (x >= r->at + r->n)
 				break;
 		}
 		k = MIN(n - done, (size_t)(r->at + r->n - x));
 		memcpy(p + done, r->window + (x - r->at), k);
 		done += k;
+		r->spent += k;
 	}
 	return (ssize_t)done;
 }
@@ -175,20 +183,18 @@ group_valid(struct log_reader *r, const char *head, const struct group_head *h,
 	return ok;
 }
 
-bool
-log_group_is(struct log_reader *r, uint64_t off, uint64_t end, uint64_t seq)
+/* Do the heads of its records agree with the group's? Costs little beside
+ * reading all of it. */
+static bool
+heads_agree(
+    struct log_reader *r, uint64_t off, const char *head, struct group_head h)
 {
-	char head[GROUP_HEAD];
+	uint64_t at = off + GROUP_HEAD;
+	uint64_t end = at + h.len;
 	char p[RECORD_HEAD];
 	struct buf heads = {0};
-	struct group_head h;
-	uint64_t at = off + GROUP_HEAD;
 	bool ok;
 
-	if (end < at ||
-	    reader_read(r, off, head, sizeof(head)) != (ssize_t)sizeof(head) ||
-	    !head_get(head, &h) || h.len != end - at || h.seq != seq)
-		return false;
 	buf_add(&heads, head, GROUP_HEAD - 8);
 	while (at < end && h.count-- > 0 &&
 	       reader_read(r, at, p, sizeof(p)) == (ssize_t)sizeof(p)) {
@@ -201,6 +207,19 @@ log_group_is(struct log_reader *r, uint64_t off, uint64_t end, uint64_t seq)
 	     hash_xxh3(buf_str(&heads), r->s->salt ^ off) == h.check;
 	buf_free(&heads);
 	return ok;
+}
+
+bool
+log_group_is(struct log_reader *r, uint64_t off, uint64_t end, uint64_t seq)
+{
+	char head[GROUP_HEAD];
+	struct group_head h;
+
+	return end >= off + GROUP_HEAD &&
+	       reader_read(r, off, head, sizeof(head)) ==
+		   (ssize_t)sizeof(head) &&
+	       head_get(head, &h) && h.len == end - off - GROUP_HEAD &&
+	       h.seq == seq && heads_agree(r, off, head, h);
 }
 
 /* 1: a valid group; 0: none; -1: cannot be read. */
@@ -253,10 +272,27 @@ zeros_at(const struct log_reader *r, uint64_t off)
 	return n;
 }
 
-/* What stands where no group does. */
+/* 1: a group may well stand there; 0: none does; -1: cannot be read. */
+static int
+group_likely(struct log_reader *r, uint64_t off, uint64_t end)
+{
+	char head[GROUP_HEAD];
+	struct group_head h;
+	ssize_t n = reader_read(r, off, head, sizeof(head));
+
+	if (n < 0)
+		return -1;
+	return (size_t)n == sizeof(head) && head_get(head, &h) &&
+	       end >= off + GROUP_HEAD && h.len <= end - off - GROUP_HEAD &&
+	       heads_agree(r, off, head, h);
+}
+
+/* What stands where no group does. (3) */
 static enum log_next
 what_follows(struct log_reader *r, uint64_t off, uint64_t end)
 {
+	uint64_t bound = r->spent + SEARCH_MIN +
+			 SEARCH_TIMES * MIN(end - off, SEARCH_MIN << 8);
 	enum log_next what = LOG_END;
 	struct log_group g;
 	char word[8];
@@ -278,7 +314,14 @@ what_follows(struct log_reader *r, uint64_t off, uint64_t end)
 		d = dec_of(str_of(word, 4));
 		if ((size_t)n < sizeof(word) || dec_u32(&d) != GROUP_MAGIC)
 			continue;
-		v = group_at(r, off, end, &g);
+		if (r->spent > bound) {
+			log_warn("the torn end of the log holds too much that "
+				 "looks like groups",
+			    KV_N("segment", r->s->number), KV_N("offset", off));
+			break;
+		}
+		if ((v = group_likely(r, off, end)) > 0)
+			v = group_at(r, off, end, &g);
 		if (v != 0)
 			return v > 0 ? LOG_DAMAGED : LOG_FAILED;
 	}

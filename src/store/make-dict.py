@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 The restante authors
-"""Makes dict_v1.c: the zstd dictionary for small texts.
+"""Makes dict_v1.c and dict_sum1.c: the zstd dictionaries for small texts and
+for summaries.
 
 Writes sample headers and bodies as mail programs, lists and shops write them,
 all invented here, lets `zstd --train` choose from them, and prints the result
@@ -9,6 +10,7 @@ as C. A released dictionary never changes, for the log needs it for ever; a
 better one would become dict_v2.c.
 
     ./make-dict.py > dict_v1.c
+    ./make-dict.py BUILD/tests/store/summary_dump > dict_sum1.c
 """
 import base64
 import os
@@ -225,24 +227,35 @@ def patch():
         f, R.randint(1, 9), R.randint(1, 9), R.randint(1, 9), f, f, R.getrandbits(28), R.getrandbits(28), f, f, R.randint(1, 900), R.randint(1, 900), words(3), words(3))
 
 
+def to_c(raw, name):
+    print("/* SPDX-License-Identifier: ISC */\n/* Copyright (c) 2026 The restante authors */")
+    print("/*\n * Made by make-dict.py; never to be changed, for logs are read with it.\n */")
+    print('#include "store/body.h"\n\n/* clang-format off */\nconst unsigned char %s[] = {' % name)
+    for i in range(0, len(raw), 24):
+        print("\t" + "".join("%d," % c for c in raw[i:i + 24]))
+    print("};\n/* clang-format on */\nconst size_t %s_len = sizeof(%s);" % (name, name))
+
+
 def main():
+    summaries = sys.argv[1] if len(sys.argv) > 1 else None
     with tempfile.TemporaryDirectory() as d:
         files = []
         for i in range(4000):
-            s = R.choice([header, header, header, plain, plain, mixed, mixed, lambda: html(False), lambda: html(True), patch])()
+            if summaries:
+                s = header() + R.choice([plain, plain, mixed, lambda: html(False)])()
+            else:
+                s = R.choice([header, header, header, plain, plain, mixed, mixed, lambda: html(False), lambda: html(True), patch])()
             files.append(os.path.join(d, "%04d" % i))
             with open(files[-1], "wb") as f:
                 f.write(s.encode())
+        if summaries:
+            subprocess.run([summaries, *files], check=True)
+            files = [f + ".sum" for f in files]
         out = os.path.join(d, "dict")
-        subprocess.run(["zstd", "-q", "--train", *files, "--maxdict=%d" % SIZE, "--dictID=1919", "-o", out], check=True, stdout=sys.stderr)
+        subprocess.run(["zstd", "-q", "--train", *files, "--maxdict=%d" % SIZE,
+                        "--dictID=%d" % (1920 if summaries else 1919), "-o", out], check=True, stdout=sys.stderr)
         with open(out, "rb") as f:
-            raw = f.read()
-    print("/* SPDX-License-Identifier: ISC */\n/* Copyright (c) 2026 The restante authors */")
-    print("/*\n * Made by make-dict.py; never to be changed, for logs are read with it.\n */")
-    print('#include "store/body.h"\n\n/* clang-format off */\nconst unsigned char body_dict_v1[] = {')
-    for i in range(0, len(raw), 24):
-        print("\t" + "".join("%d," % c for c in raw[i:i + 24]))
-    print("};\n/* clang-format on */\nconst size_t body_dict_v1_len = sizeof(body_dict_v1);")
+            to_c(f.read(), "summary_dict_1" if summaries else "body_dict_v1")
 
 
 main()

@@ -13,8 +13,8 @@
  *     index_commit_bytes of values.
  */
 #include "store/compact.h"
+#include "store/format.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 enum { BALLAST = 4 << 20, HOUSEKEEPING_MS = 1000, COMPACT_REST_MS = 60000 };
-#define FORMAT_NOW 1
 
 static char *
 path_of(struct store *st, const char *name)
@@ -56,77 +55,6 @@ make_dirs(struct store *st)
 	/* The directory itself, in the one above, is its owner's. */
 	if (e == OK && os_fsync_dir(st->dir) != 0)
 		e = err_errno(errno);
-	return e;
-}
-
-static bool
-holds_segments(struct store *st)
-{
-	char *p = path_of(st, "log");
-	DIR *d = opendir(p);
-	struct dirent *e;
-	bool yes = false;
-
-	while (d != NULL && !yes && (e = readdir(d)) != NULL)
-		yes = str_ends(str_c(e->d_name), S(".seg"));
-	if (d != NULL)
-		closedir(d);
-	x_free(&p);
-	return yes;
-}
-
-static enum err
-make_format(struct store *st)
-{
-	char *p = path_of(st, "FORMAT");
-	struct buf b = {0};
-	enum err e;
-
-	buf_f(&b, "%d\n", FORMAT_NOW);
-	e = os_spill(p, buf_str(&b), 0600);
-	buf_free(&b);
-	x_free(&p);
-	return e;
-}
-
-static bool
-holds_index(struct store *st)
-{
-	char *p = path_of(st, "index/data.mdb");
-	bool yes = access(p, F_OK) == 0;
-
-	x_free(&p);
-	return yes;
-}
-
-/* FORMAT: one line, the version of all that is below. A new store has it
- * before its index and its first segment, a copy and a restored one after its
- * last; so what has either without it is a part of one. */
-static enum err
-check_format(struct store *st)
-{
-	char *p = path_of(st, "FORMAT");
-	struct buf b = {0};
-	uint64_t v = 0;
-	enum err e = os_slurp(p, 100, &b);
-
-	if (e == ERR_NOTFOUND && st->o.restored) {
-		e = OK; /* comes when all is done */
-	} else if (e == ERR_NOTFOUND &&
-		   (holds_segments(st) || holds_index(st))) {
-		log_error("half a store: FORMAT is missing; a restore or a "
-			  "backup was broken off, or files were taken away");
-		e = ERR_CORRUPT;
-	} else if (e == ERR_NOTFOUND) {
-		e = make_format(st);
-	} else if (e == OK && (!str_u64(str_trim(buf_str(&b)), &v) || v == 0 ||
-				  v > FORMAT_NOW)) {
-		log_error("this data is of a newer version", KV_N("has", v),
-		    KV_N("known", FORMAT_NOW));
-		e = ERR_CORRUPT;
-	}
-	buf_free(&b);
-	x_free(&p);
 	return e;
 }
 
@@ -358,9 +286,13 @@ has_holes(const struct log *l)
 static enum err
 numbers_anew(struct store *st)
 {
-	bool lost = st->o.restored || index_marked(st, "short");
-	enum err e = OK;
+	bool marked;
+	bool lost;
+	enum err e = index_marked(st, "short", &marked);
 
+	if (e != OK)
+		return e;
+	lost = st->o.restored || marked;
 	if (lost)
 		e = index_mark(st, "short", "the log was not whole\n");
 	if (e == OK)
@@ -371,7 +303,28 @@ numbers_anew(struct store *st)
 	if ((e = store_restored(st)) == OK)
 		e = index_unmark(st, "short");
 	/* Last: a restore that has its FORMAT changes no number again. */
-	return e == OK ? make_format(st) : e;
+	return e == OK ? format_write(st) : e;
+}
+
+/* Is a segment missing that was not dropped? What it told is lost. */
+static bool
+has_lost(struct store *st)
+{
+	const struct log *l = st->log;
+	uint64_t last = l->n > 0 ? l->v[l->n - 1]->number : 0;
+	size_t i = 0;
+	bool lost = false;
+
+	for (uint64_t number = 1; number < last; number++) {
+		if (l->v[i]->number == number) {
+			i++;
+		} else if (map_get_u64(st->dropped, number) == NULL) {
+			log_error("a segment of the log is missing",
+			    KV_N("segment", number));
+			lost = true;
+		}
+	}
+	return lost;
 }
 
 static enum err
@@ -391,8 +344,9 @@ recover(struct store *st, const struct log_pos *pos, bool clean)
 	for (size_t i = 0; i < st->log->n; i++)
 		r.all += st->log->v[i]->end;
 	e = replay_log(st, &r);
-	if (e == OK && st->rebuilding)
-		e = rebuild_finish(st);
+	if (e == OK && st->rebuilding && (e = rebuild_finish(st)) == OK &&
+	    has_lost(st))
+		st->o.restored = true;
 	st->rebuilding = false;
 	arena_free(&r.ar);
 	apply_free(&r.apply);
@@ -425,7 +379,7 @@ ballast_make(struct store *st)
 	int fd = os_open(p, O_RDWR | O_CREAT, 0600);
 	struct stat sb;
 
-	if (fd >= 0 && fstat(fd, &sb) == 0 &&
+	if (fd >= 0 && os_fstat(fd, &sb) == 0 &&
 	    (sb.st_size >= BALLAST ||
 		os_allocate(fd, sb.st_size, BALLAST - sb.st_size) == 0)) {
 		if (atomic_load(&st->full))
@@ -598,6 +552,7 @@ tear_down(struct store *st)
 	pthread_mutex_destroy(&st->compact_mu);
 	pthread_mutex_destroy(&st->bg_mu);
 	pthread_cond_destroy(&st->bg_cv);
+	map_free(&st->dropped);
 	x_free(&st->dir);
 	x_free(&st);
 }
@@ -610,7 +565,7 @@ store_prepare(const char *dir)
 
 	st->dir = x_cstr(str_c(dir));
 	/* What fails here fails in store_open too, which says so. */
-	if (make_dirs(st) == OK && check_format(st) == OK) {
+	if (make_dirs(st) == OK && format_check(st) == OK) {
 		for (size_t i = 0; i < NELEM(names); i++) {
 			char *p = path_of(st, names[i]);
 			int fd = os_open(p, O_RDWR | O_CREAT, 0600);
@@ -651,13 +606,17 @@ store_open(const struct store_opts *o, struct store **out)
 	st->accounts = map_new();
 	st->mboxes = map_new();
 	st->live = map_new();
+	st->dropped = map_new();
 	start_background(st);
 	commit_open(st);
 	if ((e = make_dirs(st)) == OK && (e = take_lock(st)) == OK &&
-	    (e = check_format(st)) == OK && (e = log_open(st)) == OK &&
-	    (e = index_open(st, o->rebuild, &pos, &clean)) == OK &&
-	    (e = load_totals(st)) == OK)
-		e = recover(st, &pos, clean);
+	    (e = format_check(st)) == OK && (e = log_open(st)) == OK &&
+	    (e = index_open(st, o->rebuild, &pos, &clean)) == OK) {
+		st->applied = pos;
+		if ((e = format_upgrade(st)) == OK &&
+		    (e = load_totals(st)) == OK)
+			e = recover(st, &pos, clean);
+	}
 	if (e == OK && pthread_create(&st->background, NULL, background, st)) {
 		st->started = false;
 		e = ERR_NOMEM;

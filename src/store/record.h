@@ -115,10 +115,10 @@ struct record {
 	uint32_t header_size; /* the prefix counts */
 	uint32_t prefix;      /* octets before the header summarised */
 	uint64_t back;
-	bool moved; /* compaction: only its place is new */
-	str header; /* encoded */
-	str summary;
-	str rest; /* BODY: the encoded bytes */
+	bool moved;  /* compaction: only its place is new */
+	str header;  /* encoded */
+	str summary; /* stored form (summary.h) */
+	str rest;    /* BODY: the encoded bytes */
 	/* APPEND, COPY, MOVE, SNAPSHOT */
 	const struct rec_entry *entries;
 	size_t nentries;

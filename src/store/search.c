@@ -14,6 +14,7 @@
  */
 #include "os/os.h"
 #include "store/apply.h"
+#include "store/summary.h"
 
 enum value { NO, UNKNOWN, YES };
 enum stage { ENTRY, SUMMARY, HEADER, TEXT, STAGES };
@@ -699,7 +700,8 @@ message(struct search *s, const struct entry *e, enum value *v, bool *late)
 		return OK;
 	if ((r = view_row(s->v, e, &row)) != OK)
 		return r;
-	if ((r = view_row_summary(&row, &m)) == OK)
+	r = summary_load(row.summary, s->scratch, &row.summary);
+	if (r == OK && (r = view_row_summary(&row, &m)) == OK)
 		r = stages(s, e, &row, &m, v, late);
 	message_row_free(&row);
 	return r;
@@ -736,35 +738,37 @@ keywords(struct search *s)
 	return OK;
 }
 
-/* The next message that can match; false: there is none. */
-static bool
+/* The next message that can match; NULL: there is none. */
+static enum err
 next_entry(struct search *s, struct entry **e)
 {
 	uint32_t seq;
 
+	*e = NULL;
 	if (!ranges_next(&s->within, s->next, &seq))
-		return false;
+		return OK;
 	if (s->at >= s->have || s->batch[s->at].seq > seq ||
 	    s->batch[s->have - 1].seq < seq) {
 		s->have = view_entries(s->v, seq, s->batch, NELEM(s->batch));
 		s->at = 0;
 		if (s->have == 0)
-			return false;
+			return ERR_CORRUPT; /* the store has said why */
 	}
 	while (s->batch[s->at].seq < seq)
 		s->at++;
 	*e = &s->batch[s->at];
-	return true;
+	return OK;
 }
 
-/* A message that cannot be read does not match; the others are found. */
+/* One that is gone does not match. One that cannot be read ends the search:
+ * what was found would be taken for all there is. */
 static enum err
 forgive(enum err r, const struct entry *e)
 {
 	if (r == ERR_CORRUPT)
 		log_error("a message could not be searched",
 		    KV_N("message", e->message), KV_ERR(r));
-	return r == ERR_CORRUPT || r == ERR_EXPUNGED ? OK : r;
+	return r == ERR_EXPUNGED ? OK : r;
 }
 
 enum err
@@ -781,7 +785,8 @@ search_step(struct search *s, int ms, bool *done)
 	s->scratch = arena_new(0);
 	if ((r = keywords(s)) != OK)
 		goto out;
-	for (unsigned seen = 1; next_entry(s, &e); seen++) {
+	for (unsigned seen = 1; (r = next_entry(s, &e)) == OK && e != NULL;
+	     seen++) {
 		r = message(s, e, &v, &late);
 		if (r != OK) {
 			v = NO;

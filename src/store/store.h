@@ -26,7 +26,7 @@
 #include "mime/mime.h"
 
 /* Version of all that is on disk (docs/format.md). */
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 
 struct store;
 struct acct; /* an account, as a grant opened it */
@@ -53,6 +53,7 @@ struct store_opts {
 	 * UIDVALIDITYs. It has no FORMAT yet, and gets one when this is done,
 	 * so that half a copy is never taken for a store. */
 	bool restored;
+	unsigned restored_format; /* the copy's; 0: this program's */
 	/* Slow work reports here (rebuild, replay); may be NULL. */
 	void (*progress)(
 	    void *arg, const char *what, uint64_t done, uint64_t all);

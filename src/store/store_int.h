@@ -180,7 +180,7 @@ void index_damaged(struct store *st, const char *why);
 /* A file beside the index, for the next start. */
 enum err
 index_mark(struct store *st, const char *name, const char *why) MUST_CHECK;
-bool index_marked(struct store *st, const char *name);
+enum err index_marked(struct store *st, const char *name, bool *yes) MUST_CHECK;
 enum err index_unmark(struct store *st, const char *name) MUST_CHECK;
 
 /* ---- the store ---- */
@@ -212,12 +212,15 @@ struct store {
 	struct compaction *compaction;
 	int64_t compact_next_ms; /* the background thread's */
 	bool bg_stop, bg_work, ballast_made;
+	unsigned format;        /* what FORMAT says, or a restored copy was */
+	bool format_begun;      /* an upgrade did not come to its end */
 	bool started;           /* the replay is done */
 	atomic_bool died;       /* the owner was told */
 	struct log_pos applied; /* apply_mu: all groups before it */
 	atomic_bool dead;       /* a flush failed: nothing more is said OK */
 	atomic_bool full;       /* no room: only what frees some is taken */
 	bool rebuilding;
+	struct map *dropped;   /* rebuilding: the log says that they are */
 	bool index_had;        /* something, when it was opened */
 	struct log_pos before; /* what the index held that was set aside */
 	uint64_t stat_accounts, stat_mailboxes, stat_messages,

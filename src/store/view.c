@@ -6,6 +6,7 @@
  */
 #include "store/view.h"
 #include "store/log.h"
+#include "store/summary.h"
 
 #include <stdlib.h>
 
@@ -601,8 +602,10 @@ view_summary(
 
 	if (x != OK)
 		return x;
-	m.summary = copy = arena_dup(ar, m.summary);
-	x = copy.p == NULL ? ERR_LIMIT : view_row_summary(&m, s);
+	if ((x = summary_load(m.summary, ar, &copy)) == OK) {
+		m.summary = copy;
+		x = view_row_summary(&m, s);
+	}
 	message_row_free(&m);
 	return x;
 }

@@ -12,6 +12,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#include "../store/t_upgrade_step.h"
 
 #define BATCH 64
 #define ACCOUNTS_MAX 32
@@ -72,6 +75,28 @@ account_remove(unsigned id)
 
 /* ---- open and close ---- */
 
+/* The path "upgrade" begins with version 2, in a new folder, and goes up by
+ * steps; who looks afterwards has the last one. */
+static unsigned upgrade_now;
+
+void
+upgrade_step(unsigned now_)
+{
+	upgrade_now = now_;
+	reopen();
+}
+
+static void
+upgrade_begin(const char *dir)
+{
+	char path[400];
+
+	snprintf(path, sizeof(path), "%s/FORMAT", dir);
+	if (upgrade_now == 0)
+		upgrade_now = access(path, F_OK) == 0 ? 8 : 2;
+	upgrade_to(upgrade_now);
+}
+
 enum err
 open_store(const char *dir, const struct load_path *path)
 {
@@ -84,6 +109,8 @@ open_store(const char *dir, const struct load_path *path)
 	limits.segment_bytes = 1 << 20;
 	limits.index_map_bytes = 1 << 26;
 	limits.expunged_keep_s = 1;
+	if (is_path("upgrade"))
+		upgrade_begin(dir);
 	if (is_path("index-commit"))
 		limits.index_commit_ms = 1;
 	return store_open(&o, &st);

@@ -528,6 +528,14 @@ step_rebuild(unsigned lane, unsigned i)
 	rebuild();
 }
 
+/* R105 */
+static void
+step_upgrade(unsigned lane, unsigned i)
+{
+	upgrade_step(2 + 2 * i);
+	append_some(1, "INBOX", i, 1, 0, false);
+}
+
 static void
 step_restored(unsigned lane, unsigned i)
 {
@@ -568,6 +576,7 @@ static const struct load_path paths[] = {
 	{ "recover",          8, PER_MESSAGE, 0,    setup_inbox,           step_recover },
 	{ "rebuild",          4, WHOLE,       0,    setup_tree,            step_rebuild },
 	{ "restored",         6, PER_MESSAGE, 0,    setup_inbox,           step_restored },
+	{ "upgrade",          3, WHOLE,       0,    setup_tree,            step_upgrade },
 	{ "crowd",           16, PER_MESSAGE, 4,    setup_many_accounts,   step_crowd },
 };
 /* clang-format on */

@@ -18,6 +18,8 @@ struct store *store_now(void);
 struct acct *account_of(unsigned id);
 void account_remove(unsigned id);
 void reopen(void);
+/* Opens again, as a program whose version of the format is this. */
+void upgrade_step(unsigned now_);
 void rebuild(void); /* closes, and opens with a new index */
 /* Closes, without a lock that a child would inherit. */
 void store_drop(void);

@@ -106,6 +106,10 @@ def check_some(rec, program, path, out):
             continue
         r = subprocess.run([str(BUILD / "src" / "cli" / "restante"), "check", "--full", "--data", str(state)],
                            capture_output=True, text=True, timeout=60)
+        if path == "upgrade" and (state / "FORMAT").read_text() != "2\n":
+            # R105: what is newer, or becomes so, is left as it is.
+            assert r.returncode != 0 and "newer version" in r.stderr, (args, r.stdout, r.stderr)
+            continue
         assert r.returncode == 0, (args, r.stdout, r.stderr)
         assert r.stdout.splitlines()[-1] == "0 faults", (args, r.stdout)
 
