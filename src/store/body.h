@@ -76,7 +76,7 @@ enum err body_source(const struct body_ref *header, const struct body_ref *body,
 /* The dictionaries: dict_v1.c was made by make-dict.py and never changes. */
 extern const unsigned char body_dict_v1[];
 extern const size_t body_dict_v1_len;
-/* Of summaries (summary.c): dict_sum1.c. */
+/* Of summaries (summary.c): dict_v1_summary.c. */
 extern const unsigned char summary_dict_1[];
 extern const size_t summary_dict_1_len;
 

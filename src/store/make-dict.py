@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 # Copyright (c) 2026 The restante authors
-"""Makes dict_v1.c and dict_sum1.c: the zstd dictionaries for small texts and
+"""Makes dict_v1.c and dict_v1_summary.c: the zstd dictionaries for small texts and
 for summaries.
 
 Writes sample headers and bodies as mail programs, lists and shops write them,
@@ -10,7 +10,7 @@ as C. A released dictionary never changes, for the log needs it for ever; a
 better one would become dict_v2.c.
 
     ./make-dict.py > dict_v1.c
-    ./make-dict.py BUILD/tests/store/summary_dump > dict_sum1.c
+    ./make-dict.py BUILD/tests/store/summary_dump > dict_v1_summary.c
 """
 import base64
 import os
