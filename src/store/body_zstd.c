@@ -30,7 +30,7 @@ setup(void)
 {
 	if (pthread_key_create(&key, tls_free) != 0)
 		log_panic("no thread keys left");
-	cdict = ZSTD_createCDict(body_dict_v1, body_dict_v1_len, 1);
+	cdict = ZSTD_createCDict(body_dict_v1, body_dict_v1_len, 3);
 	ddict = ZSTD_createDDict(body_dict_v1, body_dict_v1_len);
 	if (cdict == NULL || ddict == NULL)
 		log_panic("the dictionary could not be loaded");

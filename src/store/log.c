@@ -421,6 +421,9 @@ log_close(struct store *st)
 
 	if (l == NULL)
 		return;
+	/* Zeros written ahead are of use to a writer only. */
+	if (l->cur != NULL && st->started && !atomic_load(&st->dead))
+		segment_trim(l->cur);
 	for (size_t i = 0; i < l->n; i++)
 		segment_unref(&l->v[i]);
 	x_free(&l->v);

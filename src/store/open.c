@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BALLAST = 4 << 20, HOUSEKEEPING_MS = 1000, COMPACT_REST_MS = 60000 };
+enum { BALLAST = 1 << 20, HOUSEKEEPING_MS = 1000, COMPACT_REST_MS = 60000 };
 
 static char *
 path_of(struct store *st, const char *name)
