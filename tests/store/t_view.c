@@ -158,7 +158,8 @@ test_glances(void **state)
 	}
 	buf_s(&big, "Subject: long\r\nReferences:");
 	for (int i = 0; i < 400; i++)
-		buf_f(&big, " <%d@example.org>\r\n", i);
+		buf_f(&big, " <%016llx@example.org>\r\n",
+		    (unsigned long long)hash_xxh3(str_of(&i, sizeof(i)), 0));
 	buf_s(&big, "\r\nx");
 	assert_int_equal(fix_append_to(f, 1, buf_str(&big), 0, NULL), OK);
 	s.v = fix_view(f, 1);
