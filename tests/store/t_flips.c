@@ -224,6 +224,9 @@ rows_of(const char *dir)
 		h = hash_xxh3(str_of(k.mv_data, k.mv_size), h);
 		h = hash_xxh3(str_of(v.mv_data, v.mv_size), h);
 	}
+	mdb_cursor_close(c);
+	mdb_txn_abort(t);
+	mdb_env_close(env);
 	return r == MDB_NOTFOUND ? h : 0;
 }
 
