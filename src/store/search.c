@@ -475,11 +475,10 @@ text_load(struct search *s, const struct entry *e,
 	struct source *src = NULL;
 	uint64_t at = 0, to;
 	struct part p;
-	enum err r;
+	enum err r = view_row_source(s->v, row, &src);
 	char *t;
 
-	if (view_row_source(s->v, row, &src) != OK &&
-	    (r = view_source(s->v, e, &src)) != OK)
+	if (r != OK && (r = view_source(s->v, e, &src)) != OK)
 		return r;
 	buf_reset(&s->text);
 	if ((t = buf_room(&s->text, (size_t)src->size + 1)) == NULL)
