@@ -430,34 +430,45 @@ refill(struct conn *c)
 	return true;
 }
 
-/* Gives back what was expanded beyond TRIM_KEEP, and what the sources keep
- * decoded. */
+/* What stands from s on was expanded, in turn, from the reference ref behind
+ * it: what is beyond TRIM_KEEP goes back there. */
+static void
+trim_run(struct out *o, struct oseg *s, struct oseg *ref, size_t *kept)
+{
+	size_t back = 0, len, keep;
+
+	for (; s != ref; s = s->next) {
+		len = s->n - s->at;
+		keep = *kept >= TRIM_KEEP ? 0 : MIN(len, TRIM_KEEP - *kept);
+		s->n -= (uint32_t)(len - keep);
+		back += len - keep;
+		*kept += keep;
+	}
+	o->mem -= back;
+	ref->off -= back;
+	ref->left += back;
+	o->refs += back;
+}
+
+/* Gives back what was expanded beyond TRIM_KEEP. */
 void
 out_trim(struct conn *c)
 {
 	struct out *o;
 	struct oseg *s, *ref;
-	size_t kept = 0, keep, back;
+	size_t kept = 0;
 
 	if (c->io == NULL)
 		return;
 	o = &c->io->out;
-	for (s = o->head; s != NULL; s = s->next) {
-		ref = s->next;
-		if (s->kind != SEG_MEM)
-			continue;
-		keep = kept >= TRIM_KEEP ? 0 : TRIM_KEEP - kept;
-		kept += s->n - s->at;
-		if (!s->refilled || s->n - s->at <= keep || ref == NULL ||
-		    ref->kind != SEG_REF)
-			continue;
-		back = s->n - s->at - keep;
-		s->n -= (uint32_t)back;
-		o->mem -= back;
-		ref->off -= back;
-		ref->left += back;
-		o->refs += back;
-		kept -= back;
+	for (s = o->head; s != NULL; s = s == ref ? s->next : ref) {
+		ref = s;
+		while (ref != NULL && ref->kind == SEG_MEM && ref->refilled)
+			ref = ref->next;
+		if (ref == s && s->kind == SEG_MEM)
+			kept += s->n - s->at;
+		else if (ref != NULL && ref->kind == SEG_REF)
+			trim_run(o, s, ref, &kept);
 	}
 	/* Bytes that are kept move to memory of their own size. */
 	for (struct oseg **at = &o->head; (s = *at) != NULL; at = &s->next) {
