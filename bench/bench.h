@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 #include <ucontext.h>
 #include <openssl/ssl.h>
 #include <xxhash.h>
@@ -72,9 +73,18 @@ extern struct options opt;
 extern const struct workload workloads_lmtp[], workloads_imap[],
     workloads_fetch[], workloads_pop3[], workloads_idle[];
 
+/* Seconds, of a clock that only goes on. */
+static inline double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 /* ---- loop.c ---- */
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
-double now(void);
 /* The gate: waits until every connection is here. */
 void wait_all(struct conn *c);
 void dial(struct conn *c, int port, bool tls);

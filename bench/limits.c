@@ -49,15 +49,6 @@ die(const char *fmt, ...)
 	_exit(1);
 }
 
-double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static void
 say(const char *name, double value)
 {

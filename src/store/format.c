@@ -27,24 +27,12 @@ static const struct format_step steps[] = {
 
 struct format_steps format_steps = {STORE_FORMAT, steps, NELEM(steps)};
 
-static char *
-path_of(struct store *st, const char *name)
-{
-	struct buf b = {0};
-	char *p;
-
-	buf_f(&b, "%s/%s", st->dir, name);
-	p = x_cstr(buf_str(&b));
-	buf_free(&b);
-	return p;
-}
-
 /* ERR_NOTFOUND: no segments and no index. */
 static enum err
 holds_data(struct store *st)
 {
-	char *p = path_of(st, "log");
-	char *index = path_of(st, "index/data.mdb");
+	char *p = store_path(st, "log");
+	char *index = store_path(st, "index/data.mdb");
 	enum err e = ERR_NOTFOUND;
 	struct os_dir *d = os_dir_open(p);
 	const char *name;
@@ -69,7 +57,7 @@ holds_data(struct store *st)
 static enum err
 put(struct store *st, const struct buf *line)
 {
-	char *p = path_of(st, "FORMAT");
+	char *p = store_path(st, "FORMAT");
 	enum err e = os_spill(p, buf_str(line), 0600);
 
 	x_free(&p);
@@ -128,7 +116,7 @@ without(struct store *st)
 enum err
 format_check(struct store *st)
 {
-	char *p = path_of(st, "FORMAT");
+	char *p = store_path(st, "FORMAT");
 	struct buf b = {0};
 	uint64_t from = 0;
 	uint64_t to = 0;

@@ -24,8 +24,8 @@
 
 enum { BALLAST = 1 << 20, HOUSEKEEPING_MS = 1000, COMPACT_REST_MS = 60000 };
 
-static char *
-path_of(struct store *st, const char *name)
+char *
+store_path(const struct store *st, const char *name)
 {
 	struct buf b = {0};
 	char *p;
@@ -43,7 +43,7 @@ make_dirs(struct store *st)
 	enum err e = OK;
 
 	for (size_t i = 0; i < NELEM(names) && e == OK; i++) {
-		char *p = path_of(st, names[i]);
+		char *p = store_path(st, names[i]);
 
 		if (os_mkdir(p, 0700) != 0)
 			e = err_errno(errno);
@@ -61,7 +61,7 @@ make_dirs(struct store *st)
 static enum err
 take_lock(struct store *st)
 {
-	char *p = path_of(st, "lock");
+	char *p = store_path(st, "lock");
 
 	st->lock_fd = os_lock(p);
 	x_free(&p);
@@ -375,7 +375,7 @@ recover(struct store *st, const struct log_pos *pos, bool clean)
 static void
 ballast_make(struct store *st)
 {
-	char *p = path_of(st, "ballast");
+	char *p = store_path(st, "ballast");
 	int fd = os_open(p, O_RDWR | O_CREAT, 0600);
 	struct stat sb;
 
@@ -393,7 +393,7 @@ ballast_make(struct store *st)
 void
 store_full(struct store *st)
 {
-	char *p = path_of(st, "ballast");
+	char *p = store_path(st, "ballast");
 	int fd;
 
 	if (!atomic_exchange(&st->full, true))
@@ -567,7 +567,7 @@ store_prepare(const char *dir)
 	/* What fails here fails in store_open too, which says so. */
 	if (make_dirs(st) == OK && format_check(st) == OK) {
 		for (size_t i = 0; i < NELEM(names); i++) {
-			char *p = path_of(st, names[i]);
+			char *p = store_path(st, names[i]);
 			int fd = os_open(p, O_RDWR | O_CREAT, 0600);
 
 			os_close(&fd);
@@ -581,7 +581,7 @@ store_prepare(const char *dir)
 int
 store_tmpfile(struct store *st)
 {
-	char *p = path_of(st, "index");
+	char *p = store_path(st, "index");
 	int fd = os_tmpfile(p);
 
 	x_free(&p);

@@ -229,6 +229,8 @@ struct store {
 };
 
 /* An unlinked file, in a folder that is the store's alone; -1 and errno. */
+/* DATA/name, to be freed with x_free. */
+char *store_path(const struct store *st, const char *name);
 int store_tmpfile(struct store *st);
 /* A flush failed, or what is durable cannot be applied: nothing is said OK
  * any more, and the process is asked to end. */

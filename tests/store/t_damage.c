@@ -181,30 +181,6 @@ try_it(struct fix *f, bool rebuild, bool check)
 }
 
 static void
-copy_to(struct fix *f, struct fix *g)
-{
-	char cmd[400];
-
-	*g = *f;
-	g->st = NULL;
-	g->a = NULL;
-	snprintf(g->dir, sizeof(g->dir), "%s/t_damage.XXXXXX",
-	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-	assert_non_null(mkdtemp(g->dir));
-	snprintf(cmd, sizeof(cmd), "cp -r %s/. %s", f->dir, g->dir);
-	assert_int_equal(system(cmd), 0);
-}
-
-static void
-remove_dir(struct fix *g)
-{
-	char cmd[400];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", g->dir);
-	assert_int_equal(system(cmd), 0);
-}
-
-static void
 damage(struct rnd *r, const char *path)
 {
 	int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -254,7 +230,7 @@ test_index(void **state)
 		struct fix g;
 		int x;
 
-		copy_to(f, &g);
+		fix_copy(f, &g);
 		snprintf(path, sizeof(path), "%s/index/data.mdb", g.dir);
 		damage(&r, path);
 		g.works = rnd(&r, 2);
@@ -270,7 +246,7 @@ test_index(void **state)
 		if (x == REFUSED)
 			x = try_it(&g, true, true);
 		seed_true(&r, x == RIGHT);
-		remove_dir(&g);
+		fix_remove(&g);
 	}
 	print_message("%u were noticed\n", refused);
 	fix_reopen(f);
@@ -293,13 +269,13 @@ test_segments(void **state)
 		struct fix g;
 		int x;
 
-		copy_to(f, &g);
+		fix_copy(f, &g);
 		snprintf(path, sizeof(path), "%s/log/0000000001.seg", g.dir);
 		damage(&r, path);
 		x = try_it(&g, rnd(&r, 2), true);
 		seed_true(&r, x == RIGHT || x == TOLD || x == REFUSED);
 		refused += x != RIGHT;
-		remove_dir(&g);
+		fix_remove(&g);
 	}
 	print_message("%u were noticed\n", refused);
 	fix_reopen(f);
@@ -317,13 +293,13 @@ test_lost_index(void **state)
 	fill(f);
 	acct_close(&f->a);
 	store_close(&f->st);
-	copy_to(f, &g);
+	fix_copy(f, &g);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s/index", g.dir);
 	assert_int_equal(system(cmd), 0);
 	assert_int_equal(try_it(&g, false, true), RIGHT);
 	/* R103: an index of another time, before and after the log. */
-	remove_dir(&g);
-	copy_to(f, &g);
+	fix_remove(&g);
+	fix_copy(f, &g);
 	fix_reopen(f);
 	fix_append(f, "later", 0);
 	acct_close(&f->a);
@@ -333,7 +309,7 @@ test_lost_index(void **state)
 	assert_int_equal(system(cmd), 0);
 	assert_int_equal(try_it(&g, false, true), REFUSED);
 	assert_int_equal(try_it(&g, true, true), TOLD);
-	remove_dir(&g);
+	fix_remove(&g);
 	fix_reopen(f);
 	fix_check(f);
 	fix_free(f);
@@ -433,7 +409,7 @@ test_restored(void **state)
 	fill(f);
 	acct_close(&f->a);
 	store_close(&f->st);
-	copy_to(f, &g);
+	fix_copy(f, &g);
 	snprintf(path, sizeof(path), "%s/FORMAT", g.dir);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(try_it(&g, false, true), REFUSED);
@@ -443,13 +419,13 @@ test_restored(void **state)
 	store_close(&g.st);
 	assert_int_equal(stat(path, &sb), 0);
 	assert_int_equal(try_it(&g, false, true), TOLD);
-	remove_dir(&g);
-	copy_to(f, &g);
+	fix_remove(&g);
+	fix_copy(f, &g);
 	snprintf(path, sizeof(path), "%s/index/short", g.dir);
 	assert_int_equal(os_spill(path, S("x\n"), 0600), OK);
 	assert_int_equal(try_it(&g, false, true), TOLD);
 	assert_int_not_equal(stat(path, &sb), 0);
-	remove_dir(&g);
+	fix_remove(&g);
 	fix_reopen(f);
 	fix_check(f);
 	fix_free(f);
@@ -473,20 +449,20 @@ test_short_log(void **state)
 	fix_append(f, "the last one", 0);
 	acct_close(&f->a);
 	store_close(&f->st);
-	copy_to(f, &g);
+	fix_copy(f, &g);
 	snprintf(path, sizeof(path), "%s/log/0000000001.seg", g.dir);
 	assert_int_equal(truncate(path, (off_t)used), 0);
 	assert_int_equal(try_it(&g, false, false), REFUSED);
 	assert_int_equal(try_it(&g, true, true), TOLD);
-	remove_dir(&g);
-	copy_to(f, &g);
+	fix_remove(&g);
+	fix_copy(f, &g);
 	snprintf(path, sizeof(path), "%s/log/0000000001.seg", g.dir);
 	assert_int_equal(truncate(path, (off_t)used), 0);
 	snprintf(path, sizeof(path), "%s/index/looked", g.dir);
 	assert_int_equal(os_spill(path, S("x\n"), 0600), OK);
 	assert_int_equal(try_it(&g, true, true), RIGHT);
 	assert_int_not_equal(stat(path, &sb), 0);
-	remove_dir(&g);
+	fix_remove(&g);
 	fix_reopen(f);
 	fix_check(f);
 	fix_free(f);

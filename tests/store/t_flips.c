@@ -325,30 +325,6 @@ try_it(struct fix *f, int (*what)(struct fix *f, bool arg), bool arg)
 		   : REFUSED | FOUND;
 }
 
-static void
-copy_model(struct fix *g)
-{
-	char cmd[400];
-
-	*g = *model;
-	g->st = NULL;
-	g->a = NULL;
-	snprintf(g->dir, sizeof(g->dir), "%s/t_flips.XXXXXX",
-	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-	assert_non_null(mkdtemp(g->dir));
-	snprintf(cmd, sizeof(cmd), "cp -r %s/. %s", model->dir, g->dir);
-	assert_int_equal(system(cmd), 0);
-}
-
-static void
-remove_copy(struct fix *g)
-{
-	char cmd[400];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", g->dir);
-	assert_int_equal(system(cmd), 0);
-}
-
 /* ---- damage ---- */
 
 struct file {
@@ -432,7 +408,7 @@ test_index(void **state)
 		bool lives, heads;
 		int a;
 
-		copy_model(&g);
+		fix_copy(model, &g);
 		file_open(&x, g.dir, "index/data.mdb");
 		damage(&r, &x, x.n);
 		file_save(&x);
@@ -451,7 +427,7 @@ test_index(void **state)
 			a = try_it(&g, child, true);
 		seed_true(&r, a == RIGHT);
 		file_free(&x);
-		remove_copy(&g);
+		fix_remove(&g);
 	}
 	print_message("%u in live rows, %u noticed\n", live, noticed);
 }
@@ -508,7 +484,7 @@ test_segments(void **state)
 		size_t used;
 		int a;
 
-		copy_model(&g);
+		fix_copy(model, &g);
 		snprintf(name, sizeof(name), "log/%010u.seg",
 		    1 + (unsigned)rnd(&r, segments));
 		file_open(&x, g.dir, name);
@@ -530,7 +506,7 @@ test_segments(void **state)
 		seed_true(&r, lives || x.n < used || a == RIGHT);
 		free(map);
 		file_free(&x);
-		remove_copy(&g);
+		fix_remove(&g);
 	}
 	print_message("%u in live data, %u noticed\n", live, noticed);
 }
@@ -550,7 +526,7 @@ test_others(void **state)
 		struct file x;
 		int a;
 
-		copy_model(&g);
+		fix_copy(model, &g);
 		snprintf(
 		    x.path, sizeof(x.path), "%s/%s", g.dir, names[r.turn % 4]);
 		if (access(x.path, F_OK) == 0) {
@@ -562,7 +538,7 @@ test_others(void **state)
 			seed_true(&r, a == RIGHT || r.turn % 4 == 0);
 			file_free(&x);
 		}
-		remove_copy(&g);
+		fix_remove(&g);
 	}
 }
 

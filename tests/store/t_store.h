@@ -36,6 +36,39 @@ fix_poke(void *arg, uint64_t watcher)
 	__atomic_add_fetch(&((struct fix *)arg)->pokes, 1, __ATOMIC_RELAXED);
 }
 
+static inline void
+fix_dir(struct fix *f)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(f->dir, sizeof(f->dir), "%s/t_store.XXXXXX",
+	    tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
+	assert_non_null(mkdtemp(f->dir));
+}
+
+/* A closed store in a copy of f's directory, which fix_remove takes away. */
+static inline void
+fix_copy(const struct fix *f, struct fix *g)
+{
+	char cmd[400];
+
+	*g = *f;
+	g->st = NULL;
+	g->a = NULL;
+	fix_dir(g);
+	snprintf(cmd, sizeof(cmd), "cp -r %s/. %s", f->dir, g->dir);
+	assert_int_equal(system(cmd), 0);
+}
+
+static inline void
+fix_remove(struct fix *g)
+{
+	char cmd[400];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", g->dir);
+	assert_int_equal(system(cmd), 0);
+}
+
 static inline enum err
 fix_reopen_as(struct fix *f, bool rebuild)
 {
@@ -66,15 +99,12 @@ fix_reopen(struct fix *f)
 static inline struct fix *
 fix_new(void)
 {
-	const char *tmp = getenv("TMPDIR");
 	struct fix *f = calloc(1, sizeof(*f));
 
 	log_setup("test", LOG_ERROR);
 	/* Address space is dear under the thread sanitizer. */
 	limits.index_map_bytes = UINT64_C(1) << 30;
-	snprintf(f->dir, sizeof(f->dir), "%s/t_store.XXXXXX",
-	    tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
-	assert_non_null(mkdtemp(f->dir));
+	fix_dir(f);
 	f->ar = arena_new(1ull << 32);
 	fix_reopen(f);
 	return f;
@@ -83,13 +113,10 @@ fix_new(void)
 static inline void
 fix_free(struct fix *f)
 {
-	char cmd[128];
-
 	acct_close(&f->a);
 	store_close(&f->st);
 	arena_free(&f->ar);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", f->dir);
-	assert_int_equal(system(cmd), 0);
+	fix_remove(f);
 	free(f);
 }
 
