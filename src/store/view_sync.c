@@ -122,9 +122,13 @@ view_changed(struct view *v, uint64_t modseq, bool silent,
 		v->silent = x_grow(v->silent, MAX(v->nsilent * 2, (size_t)4),
 		    sizeof(*v->silent));
 	v->silent[v->nsilent++] = modseq;
+	if (v->quiet + 1 != modseq)
+		return;
 	/* New keywords are told to their author too. */
-	if (v->quiet + 1 == modseq && v->nkeywords == v->m->nkeywords)
+	pthread_mutex_lock(&v->m->mu);
+	if (v->nkeywords == v->m->nkeywords)
 		v->quiet = modseq;
+	pthread_mutex_unlock(&v->m->mu);
 }
 
 /* ---- the whole ---- */
