@@ -617,7 +617,8 @@ store_open(const struct store_opts *o, struct store **out)
 		    (e = load_totals(st)) == OK)
 			e = recover(st, &pos, clean);
 	}
-	if (e == OK && pthread_create(&st->background, NULL, background, st)) {
+	if (e == OK && !o->no_thread &&
+	    pthread_create(&st->background, NULL, background, st)) {
 		st->started = false;
 		e = ERR_NOMEM;
 	}
@@ -642,7 +643,8 @@ store_close(struct store **sp)
 	st->bg_stop = true;
 	pthread_cond_signal(&st->bg_cv);
 	pthread_mutex_unlock(&st->bg_mu);
-	pthread_join(st->background, NULL);
+	if (!st->o.no_thread)
+		pthread_join(st->background, NULL);
 	if (!atomic_load(&st->dead))
 		commit_idle(st);
 	tear_down(st);

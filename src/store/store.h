@@ -48,6 +48,7 @@ struct store_opts {
 	void *fatal_arg;
 	bool dedup_across_accounts; /* by compaction alone (R66) */
 	bool no_background; /* tests: no compaction or expiry by itself */
+	bool no_thread;     /* tests: nor anything else, but at the close */
 	bool rebuild;       /* set the index aside, make it from the log */
 	/* A copy was put back whose end may be lost: mailboxes get new
 	 * UIDVALIDITYs. It has no FORMAT yet, and gets one when this is done,

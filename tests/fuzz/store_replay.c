@@ -4,59 +4,21 @@
  * A store whose log is any bytes: opening it, looking at what it holds, and
  * checking it must come to an end, and touch nothing out of bounds (R101).
  *
- * First byte 0: the rest stands in the segment behind its head. Otherwise the
- * rest is records, u8 type, u16 length, payload each, that get heads and
- * checksums which hold; type 0 ends a group, and a segment at length 1.
+ * First byte's low bits 0: the rest stands in the segment behind its head.
+ * Otherwise the rest is records, u8 type, u16 length, payload each, that get heads and
+ * checksums which hold; type 0 ends a group, and a segment at length 1. With the
+ * high bit it is opened again, with its index made anew.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "fuzz.h"
+
+#include "folder.h"
 #include "os/os.h"
 #include "store/log.h"
 #include "store/log_int.h"
 
 enum { SALT = 12345 };
-
-static char dir[64];
-
-static const char *
-file(const char *name)
-{
-	static char path[400];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return path;
-}
-
-static void
-remove_in(const char *below)
-{
-	DIR *d = opendir(file(below));
-	struct dirent *e;
-	char name[300];
-
-	while (d != NULL && (e = readdir(d)) != NULL) {
-		snprintf(name, sizeof(name), "%s/%s", below, e->d_name);
-		if (e->d_name[0] != '.')
-			unlink(file(name));
-	}
-	if (d != NULL)
-		closedir(d);
-}
-
-static void
-remove_dir(void)
-{
-	remove_in("log");
-	remove_in("index");
-	remove_in(".");
-	rmdir(file("log"));
-	remove_in("run");
-	rmdir(file("index"));
-	rmdir(file("run"));
-	rmdir(dir);
-}
 
 static void
 fatal(void *arg)
@@ -85,9 +47,8 @@ segment_write(uint64_t number, const struct buf *b)
 {
 	char name[40];
 
-	snprintf(
-	    name, sizeof(name), "log/%010llu.seg", (unsigned long long)number);
-	FUZZ_TRUE(os_spill(file(name), buf_str(b), 0600) == OK);
+	snprintf(name, sizeof(name), "%010llu.seg", (unsigned long long)number);
+	folder_put(IN_LOG, name, buf_str(b));
 }
 
 /* A group of the records in raw, at the end of b. */
@@ -215,6 +176,7 @@ fuzz_one(str in)
 	bool died = false;
 	struct store_opts o = {.dir = dir,
 	    .no_background = true,
+	    .no_thread = true,
 	    .fatal = fatal,
 	    .fatal_arg = &died};
 	struct grant g = {.kind = GRANT_LOGIN, .account = 7};
@@ -223,16 +185,11 @@ fuzz_one(str in)
 		return;
 	log_setup("fuzz", LOG_ERROR + 1);
 	limits.index_map_bytes = 1 << 28;
-	if (dir[0] == 0) {
-		snprintf(dir, sizeof(dir), "%s/fuzz_store.%d",
-		    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
-		    (int)getpid());
-		atexit(remove_dir);
-	}
-	if (mkdir(dir, 0700) != 0 || mkdir(file("log"), 0700) != 0)
-		log_panic("no directory");
-	FUZZ_TRUE(os_spill(file("FORMAT"), S("1\n"), 0600) == OK);
-	if (in.p[0] == 0) {
+	if (dir[0] == 0)
+		folder_make("fuzz_store");
+	folder_empty();
+	folder_put(IN_TOP, "FORMAT", S("1\n"));
+	if ((in.p[0] & 0x7f) == 0) {
 		struct buf b = {0};
 
 		segment_head(1, 0, 0, 0, &b);
@@ -243,7 +200,7 @@ fuzz_one(str in)
 		segments(str_from(in, 1));
 	}
 	ar = arena_new(1 << 24);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < ((in.p[0] & 0x80) != 0 ? 2 : 1); i++) {
 		o.rebuild = i > 0;
 		if (store_open(&o, &st) != OK)
 			continue;
@@ -255,5 +212,4 @@ fuzz_one(str in)
 		store_close(&st);
 	}
 	arena_free(&ar);
-	remove_dir();
 }

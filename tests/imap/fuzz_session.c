@@ -62,7 +62,8 @@ static unsigned worlds;
 static struct store *
 world_begin(void)
 {
-	struct store_opts o = {.dir = dir, .poke = poke, .no_background = true};
+	struct store_opts o = {
+	    .dir = dir, .poke = poke, .no_background = true, .no_thread = true};
 
 	worlds++;
 	if (open_store != NULL)
