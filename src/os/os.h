@@ -118,6 +118,13 @@ void os_random(void *p, size_t n);
 void os_clock_fix(int64_t wall_ms, int64_t mono_ms);
 void os_random_fix(uint64_t seed); /* tests: repeatable */
 
+/* ---- a word that one thread waits for ---- */
+/* Returns when it was woken, or at once when *word is another value; now and
+ * then for no reason: look, and wait again. */
+void os_word_wait(_Atomic uint32_t *word, uint32_t is);
+/* Wakes who waits. Only the address is used: what was there may be gone. */
+void os_word_wake(_Atomic uint32_t *word);
+
 /* ---- sockets ---- */
 /* "127.0.0.1:143", "[::1]:143", "*:143" (both families), "/path". */
 struct os_addr {
