@@ -228,7 +228,7 @@ static const struct row {
     {S("CONNECT"), true, cmd_browser},
 };
 
-/* A whole line is in s->line. NEXT_WAIT: it waits there for the replies
+/* A whole line is in s->line. NEXT_HOLD: it waits there for the replies
  * about earlier recipients. */
 enum next
 lmtp_command(struct conn *c, struct session *s)
@@ -246,7 +246,7 @@ lmtp_command(struct conn *c, struct session *s)
 	    (r == NULL || r->run != lmtp_rcpt ||
 		s->n - s->told >= limits.lmtp_recipients_max)) {
 		s->held = true;
-		return NEXT_WAIT;
+		return NEXT_HOLD;
 	}
 	s->held = false;
 	if (r == NULL)

@@ -171,7 +171,7 @@ send_batch(struct conn *c, struct session *s)
 		data_free(&s->data);
 		buf_free(&s->summary);
 	}
-	return NEXT_WAIT;
+	return NEXT_HOLD;
 }
 
 /* The last byte of the message has come. */

@@ -374,7 +374,7 @@ input(struct conn *c, struct session *s)
 	case IN_DELIVERY:
 		break;
 	}
-	return NEXT_WAIT;
+	return NEXT_HOLD;
 }
 
 static void
@@ -408,12 +408,12 @@ poked(struct conn *c, struct session *s)
 	if (s->mode == IN_DELIVERY) {
 		if (s->mail_epoch != chan_epoch(s->env->mail))
 			return lmtp_delivery_lost(c, s);
-		return NEXT_WAIT;
+		return NEXT_HOLD;
 	}
 	if (delivered)
 		return next;
 	if (s->held)
-		return s->told < s->n ? NEXT_WAIT : input(c, s);
+		return s->told < s->n ? NEXT_HOLD : input(c, s);
 	return NEXT_INPUT;
 }
 
@@ -423,7 +423,7 @@ idled(struct conn *c, struct session *s)
 	if (s->mode == IN_DELIVERY || s->told < s->n)
 		conn_timer(c, (int64_t)limits.lmtp_idle_s * 1000);
 	if (s->mode == IN_DELIVERY)
-		return NEXT_WAIT;
+		return NEXT_HOLD;
 	if (s->told < s->n) { /* auth is silent: the client is not to blame */
 		lmtp_rcpt_lost(s);
 		lmtp_rcpt_flush(c, s);
@@ -440,7 +440,7 @@ stop(struct conn *c, struct session *s)
 	/* What mail is about to make durable is still answered for. */
 	if (s->mode == IN_DELIVERY && !s->stopping) {
 		s->stopping = true;
-		return NEXT_WAIT;
+		return NEXT_HOLD;
 	}
 	out_s(c, "421 4.3.2 The server stops: come again soon\r\n");
 	return NEXT_CLOSE;

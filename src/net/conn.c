@@ -286,6 +286,7 @@ conn_run(struct conn *c, enum why why, struct turn *t)
 	static const uint8_t phases[] = {[NEXT_INPUT] = PH_INPUT,
 	    [NEXT_MORE] = PH_MORE,
 	    [NEXT_WAIT] = PH_WAIT,
+	    [NEXT_HOLD] = PH_HOLD,
 	    [NEXT_TLS] = PH_TLS,
 	    [NEXT_PUMP] = PH_TO_PUMP,
 	    [NEXT_GONE] = PH_CLOSE,
@@ -531,6 +532,18 @@ step_wait(struct conn *c, struct turn *t)
 	return STEP_PARK;
 }
 
+/* Nothing is asked of epoll: whoever has the answer pokes. */
+static enum step
+step_hold(struct conn *c, struct turn *t)
+{
+	enum why why;
+
+	if (called(c, &why))
+		return conn_run(c, why, t);
+	c->want = c->armed;
+	return STEP_PARK;
+}
+
 static enum step
 step_tls(struct conn *c)
 {
@@ -674,6 +687,8 @@ conn_step(struct conn *c, struct turn *t)
 		return step_more(c, t);
 	case PH_WAIT:
 		return step_wait(c, t);
+	case PH_HOLD:
+		return step_hold(c, t);
 	case PH_TLS:
 		return step_tls(c);
 	case PH_TO_PUMP:

@@ -44,6 +44,8 @@ enum next {
 	NEXT_INPUT, /* park; go on with input (what is buffered first) */
 	NEXT_MORE,  /* call again when the output queue has drained */
 	NEXT_WAIT,  /* park; input is not looked at; go on when poked */
+	NEXT_HOLD,  /* as NEXT_WAIT, for an answer that is on its way: what is
+		       queued is sent with it, and nobody looks at the peer */
 	NEXT_TLS,   /* write the queue, then the handshake (STARTTLS). Input
 		       that is already there closes the connection (R20) */
 	NEXT_PUMP,  /* write the queue, then pump between this TLS

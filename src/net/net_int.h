@@ -62,6 +62,7 @@ enum phase {
 	PH_INPUT,
 	PH_MORE,
 	PH_WAIT,
+	PH_HOLD,
 	PH_TLS,     /* drain, then PH_RESHAKE */
 	PH_TO_PUMP, /* drain, then PH_PUMP */
 	PH_PUMP,

@@ -93,6 +93,7 @@ after(struct conn *c, enum next next)
 		c->phase = PH_MORE;
 		break;
 	case NEXT_WAIT:
+	case NEXT_HOLD:
 		c->phase = PH_WAIT;
 		break;
 	case NEXT_TLS:

@@ -81,6 +81,8 @@ guest_run(struct conn *c, enum why why)
 			next = NEXT_CLOSE;
 		else if (str_eq(line, S("wait")))
 			next = NEXT_WAIT;
+		else if (str_eq(line, S("hold")))
+			next = NEXT_HOLD;
 		else if (str_eq(line, S("timer")))
 			conn_timer(c, 5);
 		out_str(c, line);
@@ -202,6 +204,37 @@ hangup_while_waiting(void **state)
 	peer_write(peer, "wait\n");
 	steps(n);
 	close(peer);
+	steps(n);
+	assert_true(g.closed);
+	net_free(&n);
+}
+
+/* What was said before goes out with the answer, in one piece. */
+static void
+hold_keeps_replies(void **state)
+{
+	struct net *n = pool(0, 1);
+	struct guest g = {0};
+	int peer = pair_add(n, &guest_service, &g, &g.id);
+	char reply[64];
+
+	peer_write(peer, "a\nhold\nnext\n");
+	steps(n);
+	assert_int_equal(g.lines, 2);
+	assert_true(recv(peer, reply, sizeof(reply), MSG_DONTWAIT) < 0);
+	conn_poke(n, g.id);
+	steps(n);
+	assert_int_equal(g.pokes, 1);
+	assert_int_equal(g.lines, 3);
+	assert_int_equal(recv(peer, reply, sizeof(reply), MSG_DONTWAIT), 12);
+	assert_memory_equal(reply, "a\nhold\nnext\n", 12);
+	/* Who has gone meanwhile is noticed afterwards. */
+	peer_write(peer, "hold\n");
+	steps(n);
+	close(peer);
+	steps(n);
+	assert_false(g.closed);
+	conn_poke(n, g.id);
 	steps(n);
 	assert_true(g.closed);
 	net_free(&n);
@@ -689,6 +722,7 @@ test_pool(void)
 	    cmocka_unit_test(poke_while_waiting),
 	    cmocka_unit_test(hangup_while_waiting),
 	    cmocka_unit_test(left_while_working),
+	    cmocka_unit_test(hold_keeps_replies),
 	    cmocka_unit_test(timer_rings_once),
 	    cmocka_unit_test(stale_ids),
 	    cmocka_unit_test(kick_and_stop),
