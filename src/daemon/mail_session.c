@@ -329,62 +329,92 @@ recipient_open(struct mail *m, const struct lmtp_delivery *d, uint32_t i,
 	return e;
 }
 
+/* A message that is being delivered. */
+struct deliver {
+	struct mail_job *j;
+	struct arena *ar;
+	struct lmtp_delivery d;
+	struct delivery *v; /* those whose accounts are open */
+	uint32_t *place;    /* where they stand in d */
+	enum err *result;   /* for each of d */
+	size_t n;
+};
+
+static void
+deliver_free(struct deliver *x)
+{
+	arena_free(&x->ar);
+	msg_free(&x->j->m);
+	x_free(&x->j);
+	x_free(&x);
+}
+
 /* R71: a result for each recipient, and each is true. */
 static void
-deliver(struct mail *m, struct arena *ar, const struct lmtp_delivery *d,
-    struct msg *reply)
+deliver_done(void *arg)
 {
-	struct delivery *v = arena_array(ar, d->n, sizeof(*v));
-	uint32_t *place = arena_array(ar, d->n, sizeof(*place));
-	enum err *result = arena_array(ar, d->n, sizeof(*result));
-	size_t n = 0;
+	struct deliver *x = arg;
+	struct msg reply;
 
+	for (size_t i = 0; i < x->n; i++) {
+		x->result[x->place[i]] = x->v[i].result;
+		acct_close(&x->v[i].account);
+	}
+	msg_new(&reply, MSG_DELIVERED);
+	msg_u64(&reply, x->d.conn);
+	msg_u32(&reply, x->d.n);
+	for (uint32_t i = 0; i < x->d.n; i++)
+		msg_u8(&reply,
+		    (uint8_t)(x->result == NULL ? ERR_NOMEM : x->result[i]));
+	log_info("delivery", KV_N("recipients", x->d.n), KV_N("accepted", x->n),
+	    KV_N("octets", x->d.message.s.n));
+	(void)chan_send(x->j->from->ch, &reply);
+	blob_free(&x->d.message);
+	blob_free(&x->d.summary);
+	deliver_free(x);
+}
+
+static void
+deliver(struct deliver *x)
+{
+	struct lmtp_delivery *d = &x->d;
+	struct mail *m = x->j->mail;
+
+	x->v = arena_array(x->ar, d->n, sizeof(*x->v));
+	x->place = arena_array(x->ar, d->n, sizeof(*x->place));
+	x->result = arena_array(x->ar, d->n, sizeof(*x->result));
 	for (uint32_t i = 0;
-	     v != NULL && place != NULL && result != NULL && i < d->n; i++) {
-		result[i] = recipient_open(m, d, i, &v[n].account);
-		if (result[i] != OK)
+	     x->v != NULL && x->place != NULL && x->result != NULL && i < d->n;
+	     i++) {
+		x->result[i] = recipient_open(m, d, i, &x->v[x->n].account);
+		if (x->result[i] != OK)
 			continue;
-		v[n].prefix = d->to[i].prefix;
-		place[n++] = i;
+		x->v[x->n].prefix = d->to[i].prefix;
+		x->place[x->n++] = i;
 	}
-	if (n > 0)
-		store_deliver(
-		    m->store, v, n, d->message.s, d->summary.s, d->arrival);
-	for (size_t i = 0; i < n; i++) {
-		result[place[i]] = v[i].result;
-		acct_close(&v[i].account);
-	}
-	msg_u64(reply, d->conn);
-	msg_u32(reply, d->n);
-	for (uint32_t i = 0; i < d->n; i++)
-		msg_u8(
-		    reply, (uint8_t)(result == NULL ? ERR_NOMEM : result[i]));
-	log_info("delivery", KV_N("recipients", d->n), KV_N("accepted", n),
-	    KV_N("octets", d->message.s.n));
+	if (x->n > 0)
+		store_deliver_start(m->store, x->v, x->n, d->message.s,
+		    d->summary.s, d->arrival, deliver_done, x);
+	else
+		deliver_done(x);
 }
 
 void
 deliver_job(void *arg)
 {
 	struct mail_job *j = arg;
-	struct arena *ar = arena_new(0);
-	struct lmtp_delivery d;
-	struct msg reply;
+	struct deliver *x = x_alloc(sizeof(*x));
 
-	if (lmtp_delivery_get(&j->m, ar, &d) == OK) {
-		msg_new(&reply, MSG_DELIVERED);
-		deliver(j->mail, ar, &d, &reply);
-		(void)chan_send(j->from->ch, &reply);
-		blob_free(&d.message);
-		blob_free(&d.summary);
-	} else {
-		log_error("a delivery is malformed");
-		if (j->from->bad != NULL)
-			j->from->bad(j->from);
+	x->j = j;
+	x->ar = arena_new(0);
+	if (lmtp_delivery_get(&j->m, x->ar, &x->d) == OK) {
+		deliver(x);
+		return;
 	}
-	arena_free(&ar);
-	msg_free(&j->m);
-	x_free(&j);
+	log_error("a delivery is malformed");
+	if (j->from->bad != NULL)
+		j->from->bad(j->from);
+	deliver_free(x);
 }
 
 /* ---- accounts that end ---- */

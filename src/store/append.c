@@ -361,6 +361,8 @@ struct deliver {
 	size_t n;
 	struct text t;
 	struct stamp arrival;
+	void (*done)(void *arg);
+	void *arg;
 };
 
 static enum err
@@ -456,6 +458,71 @@ open_recipient(struct deliver *x, size_t i, str message)
 	return e;
 }
 
+/* How many recipients there are to plan for. */
+static size_t
+deliver_begin(struct deliver *x, str message, str summary)
+{
+	size_t open = 0, n = x->n;
+	enum err e = text_make(&x->t, message, summary);
+
+	x->m = x_array(n + 1, sizeof(struct mbox *));
+	x->header = x_array(n + 1, sizeof(*x->header));
+	x->accounts = x_array(n + 1, sizeof(*x->accounts));
+	for (size_t i = 0; i < n; i++) {
+		x->d[i].result = e != OK ? e : open_recipient(x, i, message);
+		open += x->d[i].result == OK;
+	}
+	return open;
+}
+
+static void
+deliver_end(struct deliver *x, enum err e)
+{
+	for (size_t i = 0; i < x->n; i++) {
+		if (x->m[i] != NULL) {
+			if (e != OK)
+				x->d[i].result = e;
+			mbox_unpin(x->m[i]);
+			mbox_unref(&x->m[i]);
+		}
+		buf_free(&x->header[i]);
+	}
+	text_free(&x->t);
+	x_free(&x->m);
+	x_free(&x->header);
+	x_free(&x->accounts);
+}
+
+static void
+delivered(struct change *c)
+{
+	struct deliver *x = (struct deliver *)c;
+
+	deliver_end(x, c->result);
+	x->done(x->arg);
+	x_free(&x);
+}
+
+void
+store_deliver_start(struct store *st, struct delivery *d, size_t n, str message,
+    str summary, struct stamp arrival, void (*done)(void *arg), void *arg)
+{
+	struct deliver *x = x_alloc(sizeof(*x));
+
+	*x = (struct deliver){.c.plan = plan_deliver,
+	    .c.done = delivered,
+	    .st = st,
+	    .d = d,
+	    .n = n,
+	    .arrival = arrival,
+	    .done = done,
+	    .arg = arg};
+	if (deliver_begin(x, message, summary) > 0)
+		commit_start(st, &x->c);
+	else
+		delivered(&x->c);
+}
+
 void
 store_deliver(struct store *st, struct delivery *d, size_t n, str message,
     str summary, struct stamp arrival)
@@ -465,29 +532,9 @@ store_deliver(struct store *st, struct delivery *d, size_t n, str message,
 	    .d = d,
 	    .n = n,
 	    .arrival = arrival};
-	size_t open = 0;
-	enum err e = text_make(&x.t, message, summary);
+	enum err e = OK;
 
-	x.m = x_array(n + 1, sizeof(struct mbox *));
-	x.header = x_array(n + 1, sizeof(*x.header));
-	x.accounts = x_array(n + 1, sizeof(*x.accounts));
-	for (size_t i = 0; i < n; i++) {
-		d[i].result = e != OK ? e : open_recipient(&x, i, message);
-		open += d[i].result == OK;
-	}
-	if (open > 0)
+	if (deliver_begin(&x, message, summary) > 0)
 		e = commit(st, &x.c);
-	for (size_t i = 0; i < n; i++) {
-		if (x.m[i] != NULL) {
-			if (e != OK)
-				d[i].result = e;
-			mbox_unpin(x.m[i]);
-			mbox_unref(&x.m[i]);
-		}
-		buf_free(&x.header[i]);
-	}
-	text_free(&x.t);
-	x_free(&x.m);
-	x_free(&x.header);
-	x_free(&x.accounts);
+	deliver_end(&x, e);
 }

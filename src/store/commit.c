@@ -4,14 +4,18 @@
  * The commit queue. Whoever hands in a change while nobody leads becomes the
  * committer; the others wait. He plans what waits, writes it as one group,
  * flushes once, applies, wakes; when his own change is done he hands over to
- * one who waits.
+ * one who waits. Of those who do not wait the first is their steward: he stays
+ * to lead as long as anything is in the queue, and leads before others.
  *
  * (1) Plans see what is committed, and numbers given in the same group. A
  *     plan that needs the effect of another of its group waits for the next.
  * (2) While the group is on its way to the disk no lock is held: readers see
  *     the state before it. It is applied whole, under apply_mu, before
  *     anybody is told.
- * (3) A full disk refuses what takes room. What frees some is tried again,
+ * (3) Who waits, waits for a word of his change, and needs no lock to go on:
+ *     a crowd that was answered at once does not queue for it. From the
+ *     moment it says DONE the change is his again.
+ * (4) A full disk refuses what takes room. What frees some is tried again,
  *     once, when the ballast has been let go.
  */
 #include "store/commit.h"
@@ -22,6 +26,13 @@
 
 enum { GROUP_CHANGES = 512, GROUP_BYTES = 16 << 20 };
 
+enum change_state {
+	WAITING,
+	SLEEPING, /* the same, and must be woken */
+	LEADING,  /* runs groups until his own change is done */
+	DONE
+};
+
 struct queue {
 	struct change *first;
 	struct change **last;
@@ -31,6 +42,8 @@ struct committer {
 	pthread_mutex_t mu;
 	struct queue front, back;
 	bool leading;
+	bool steward; /* there is one; he sleeps, or leads */
+	_Atomic uint32_t steward_state;
 	struct plan plan;
 	struct apply apply;
 	struct log_record *out;
@@ -165,18 +178,34 @@ plan_reset(struct plan *p)
 /* ---- a group ---- */
 
 static void
-finish(struct committer *cm, struct change *c, enum err e)
+tell(_Atomic uint32_t *state, enum change_state s)
 {
-	if (c->detached) {
-		c->free(c);
-		return;
+	if (atomic_exchange(state, s) == SLEEPING)
+		os_word_wake(state); /* (3): the change may be gone */
+}
+
+/* Sleeps until it is LEADING or DONE. */
+static enum change_state
+await(_Atomic uint32_t *state)
+{
+	uint32_t s;
+
+	while ((s = atomic_load(state)) == WAITING || s == SLEEPING) {
+		if (s == SLEEPING ||
+		    atomic_compare_exchange_strong(state, &s, SLEEPING))
+			os_word_wait(state, SLEEPING);
 	}
-	pthread_mutex_lock(&cm->mu);
+	return (enum change_state)s;
+}
+
+static void
+finish(struct change *c, enum err e)
+{
 	c->result = e;
-	c->done = true;
-	if (c->waited)
-		pthread_cond_signal(&c->cv);
-	pthread_mutex_unlock(&cm->mu);
+	if (c->detached)
+		c->done(c);
+	else
+		tell(&c->state, DONE);
 }
 
 static enum err
@@ -190,7 +219,7 @@ plan_one(struct store *st, struct plan *p, struct change *c)
 	if (atomic_load(&st->dead))
 		return ERR_UNAVAILABLE;
 	if (atomic_load(&st->full) && !c->frees)
-		return ERR_FULL; /* (3) */
+		return ERR_FULL; /* (4) */
 	p->of = c;
 	e = c->plan(p, c);
 	if (e != OK) {
@@ -202,10 +231,10 @@ plan_one(struct store *st, struct plan *p, struct change *c)
 }
 
 /* Takes changes from the queues and plans them. Those with records go to
- * group, those that must wait to later. */
+ * group, those that must wait to later, those that need no more to over. */
 static void
 plan_group(struct store *st, struct committer *cm, struct queue *group,
-    struct queue *later)
+    struct queue *later, struct queue *over)
 {
 	struct plan *p = &cm->plan;
 	enum err place = log_place(st, &p->at);
@@ -233,8 +262,11 @@ plan_group(struct store *st, struct committer *cm, struct queue *group,
 			queue_add(later, c);
 		else if (e == OK && p->n > n)
 			queue_add(group, c);
-		else
-			finish(cm, c, e);
+		else if (c->detached) {
+			c->result = e;
+			queue_add(over, c);
+		} else
+			finish(c, e);
 	}
 }
 
@@ -287,8 +319,8 @@ apply_group(struct store *st, struct committer *cm)
 }
 
 static void
-answer_group(struct store *st, struct committer *cm, struct queue *group,
-    struct queue *later, enum err e)
+answer_group(
+    struct store *st, struct queue *group, struct queue *later, enum err e)
 {
 	struct change *c;
 
@@ -300,7 +332,7 @@ answer_group(struct store *st, struct committer *cm, struct queue *group,
 			queue_add(later, c);
 			continue;
 		}
-		finish(cm, c, e);
+		finish(c, e);
 	}
 }
 
@@ -323,12 +355,16 @@ run_group(struct store *st, struct committer *cm)
 {
 	struct queue group = {NULL, &group.first};
 	struct queue later = {NULL, &later.first};
+	struct queue over = {NULL, &over.first};
+	struct change *c;
 	size_t n;
 	enum err e = OK;
 
 	pthread_mutex_lock(&st->apply_mu);
-	plan_group(st, cm, &group, &later);
+	plan_group(st, cm, &group, &later, &over);
 	pthread_mutex_unlock(&st->apply_mu);
+	while ((c = queue_take(&over)) != NULL)
+		c->done(c);
 	n = cm->plan.n;
 	if (n > 0)
 		e = write_group(st, cm);
@@ -342,7 +378,7 @@ run_group(struct store *st, struct committer *cm)
 	pthread_mutex_unlock(&st->apply_mu);
 	atomic_fetch_add(&st->stat_commits, 1);
 	atomic_fetch_add(&st->stat_changes, n);
-	answer_group(st, cm, &group, &later, e);
+	answer_group(st, &group, &later, e);
 	requeue(cm, &later);
 	if (n > 0) {
 		store_wake(st);
@@ -359,44 +395,93 @@ hand_over(struct committer *cm)
 	struct queue *q[2] = {&cm->front, &cm->back};
 
 	cm->leading = false;
+	if (cm->steward) {
+		cm->leading = true;
+		tell(&cm->steward_state, LEADING);
+		return;
+	}
 	for (int i = 0; i < 2; i++) {
 		for (struct change *c = q[i]->first; c != NULL; c = c->next) {
 			if (c->detached)
 				continue;
 			cm->leading = true;
-			c->lead = true;
-			pthread_cond_signal(&c->cv);
+			tell(&c->state, LEADING);
 			return;
 		}
 	}
+}
+
+/* mu held. True: who has put it into the queue leads. */
+static bool
+takes_lead(struct committer *cm)
+{
+	bool lead = !cm->leading;
+
+	cm->leading = true;
+	return lead;
 }
 
 enum err
 commit(struct store *st, struct change *c)
 {
 	struct committer *cm = st->cm;
+	bool led = false;
 
-	c->done = c->lead = c->retried = false;
-	c->waited = true;
-	pthread_cond_init(&c->cv, NULL);
+	c->retried = false;
 	pthread_mutex_lock(&cm->mu);
 	queue_add(c->background ? &cm->back : &cm->front, c);
-	if (!cm->leading)
-		cm->leading = c->lead = true;
-	while (!c->done) {
-		if (!c->lead) {
-			pthread_cond_wait(&c->cv, &cm->mu);
-			continue;
-		}
+	atomic_store(&c->state, takes_lead(cm) ? LEADING : WAITING);
+	pthread_mutex_unlock(&cm->mu);
+	while (await(&c->state) == LEADING) {
+		led = true;
+		run_group(st, cm);
+	}
+	if (led) {
+		pthread_mutex_lock(&cm->mu);
+		hand_over(cm);
 		pthread_mutex_unlock(&cm->mu);
+	}
+	return c->result;
+}
+
+/* The steward's life: until nothing waits in front. */
+static void
+steward(struct store *st, struct committer *cm)
+{
+	bool more = true;
+
+	while (more) {
+		(void)await(&cm->steward_state);
 		run_group(st, cm);
 		pthread_mutex_lock(&cm->mu);
+		more = cm->front.first != NULL;
+		if (!more) {
+			cm->steward = false;
+			hand_over(cm);
+		}
+		pthread_mutex_unlock(&cm->mu);
 	}
-	if (c->lead)
-		hand_over(cm);
+}
+
+void
+commit_start(struct store *st, struct change *c)
+{
+	struct committer *cm = st->cm;
+	bool mine;
+
+	c->retried = false;
+	c->detached = true;
+	pthread_mutex_lock(&cm->mu);
+	queue_add(&cm->front, c);
+	mine = !cm->steward;
+	if (mine) {
+		cm->steward = true;
+		atomic_store(
+		    &cm->steward_state, takes_lead(cm) ? LEADING : WAITING);
+	}
 	pthread_mutex_unlock(&cm->mu);
-	pthread_cond_destroy(&c->cv);
-	return c->result;
+	if (mine)
+		steward(st, cm);
 }
 
 void
@@ -451,7 +536,7 @@ commit_close(struct store *st)
 		return;
 	while ((c = queue_take(&cm->back)) != NULL)
 		if (c->detached)
-			c->free(c);
+			finish(c, ERR_UNAVAILABLE);
 	for (size_t i = 0; i < cm->plan.cap; i++)
 		buf_free(&cm->plan.v[i].head);
 	x_free(&cm->plan.v);

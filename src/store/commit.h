@@ -19,17 +19,21 @@ struct change {
 	struct view *author; /* is not poked for it */
 	bool background;     /* after what clients wait for */
 	bool frees;          /* taken even when the disk is full */
-	bool detached;       /* nobody waits; free is called when it is done */
-	void (*free)(struct change *c);
+	bool detached;       /* nobody waits; done is called when it is done,
+				without a lock, and frees it */
+	void (*done)(struct change *c);
 	/* the queue's */
 	enum err result;
-	bool done, lead, retried, waited;
-	pthread_cond_t cv;
+	bool retried;
+	_Atomic uint32_t state; /* enum change_state, commit.c */
 	struct change *next;
 };
 
 /* Hands it in and waits. The result is the change's. */
 enum err commit(struct store *st, struct change *c) MUST_CHECK;
+/* Hands it in and does not wait: c->done is called, by whoever has led its
+ * group, before or after this returns. */
+void commit_start(struct store *st, struct change *c);
 /* Hands it in; it is done with some later group. */
 void commit_later(struct store *st, struct change *c);
 void commit_idle(struct store *st); /* writes what was left for later */

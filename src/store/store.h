@@ -338,6 +338,13 @@ struct delivery {
 };
 void store_deliver(struct store *st, struct delivery *d, size_t n, str message,
     str summary, struct stamp arrival);
+/* The same, and does not wait for the disk, as a rule: done(arg) is called
+ * once, by any thread, before or after this returns; then the results are
+ * there. d, message and summary must stay until then. One caller of many
+ * stays here and works for the others, as long as they bring more. */
+void
+store_deliver_start(struct store *st, struct delivery *d, size_t n, str message,
+    str summary, struct stamp arrival, void (*done)(void *arg), void *arg);
 
 enum flag_op { FLAGS_ADD, FLAGS_DEL, FLAGS_SET };
 struct flag_change {

@@ -54,7 +54,7 @@ note_recent(struct store *st, struct mbox *m, uint32_t from)
 	struct recent_change *x = x_alloc(sizeof(*x));
 
 	x->c.plan = plan_recent;
-	x->c.free = free_recent;
+	x->c.done = free_recent;
 	x->c.background = true;
 	x->m = m;
 	x->from = from;

@@ -7,6 +7,7 @@
  * sanitizer. (R114, R115, R119)
  */
 #include <pthread.h>
+#include <unistd.h>
 
 #include "store/log.h"
 #include "store/mailbox.h"
@@ -20,6 +21,17 @@ struct worker {
 	unsigned n;
 	unsigned delivered[ACCOUNTS];
 	pthread_t t;
+	unsigned started;
+	atomic_uint done;
+};
+
+/* A delivery that nobody waits for. */
+struct started {
+	struct worker *w;
+	struct delivery d[ACCOUNTS];
+	size_t n;
+	struct buf m;
+	atomic_uint calls;
 };
 
 static struct acct *
@@ -33,20 +45,51 @@ open_account(struct fix *f, uint64_t id)
 }
 
 static void
+started_done(void *arg)
+{
+	struct started *x = arg;
+	struct worker *w = x->w;
+
+	assert_int_equal(atomic_fetch_add(&x->calls, 1), 0);
+	for (size_t i = 0; i < x->n; i++)
+		assert_int_equal(x->d[i].result, OK);
+	buf_free(&x->m);
+	x_free(&x);
+	atomic_fetch_add(&w->done, 1);
+}
+
+static void
 deliver(struct worker *w, struct acct **a, str m)
 {
-	struct delivery d[ACCOUNTS];
+	struct started *x = x_alloc(sizeof(*x));
 	struct stamp now = {1500000000, 0};
 	size_t n = 1 + rnd(&w->r, ACCOUNTS);
 
-	for (size_t i = 0; i < n; i++)
-		d[i] = (struct delivery){.account = a[i],
-		    .prefix = S("Return-Path: <x@example.org>\r\n")};
-	store_deliver(w->f->st, d, n, m, STR_NONE, now);
+	x->w = w;
+	x->n = n;
+	buf_str_add(&x->m, m);
 	for (size_t i = 0; i < n; i++) {
-		assert_int_equal(d[i].result, OK);
+		x->d[i] = (struct delivery){.account = a[i],
+		    .prefix = S("Return-Path: <x@example.org>\r\n")};
 		w->delivered[i]++;
 	}
+	w->started++;
+	if (rnd(&w->r, 2) == 0) {
+		store_deliver_start(w->f->st, x->d, n, buf_str(&x->m), STR_NONE,
+		    now, started_done, x);
+		return;
+	}
+	store_deliver(w->f->st, x->d, n, buf_str(&x->m), STR_NONE, now);
+	started_done(x);
+}
+
+/* All that was started comes to its end, by whatever thread. */
+static void
+deliver_all(struct worker *w)
+{
+	for (int i = 0; i < 10000 && atomic_load(&w->done) < w->started; i++)
+		usleep(1000);
+	assert_int_equal(atomic_load(&w->done), w->started);
 }
 
 static void
@@ -119,6 +162,7 @@ work(void *arg)
 		arena_reset(ar);
 	}
 	view_close(&v);
+	deliver_all(w);
 	for (unsigned i = 0; i < ACCOUNTS; i++)
 		acct_close(&a[i]);
 	arena_free(&ar);
