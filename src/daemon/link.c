@@ -25,6 +25,16 @@ link_down(struct link *l)
 	net_unwatch(&w);
 }
 
+/* The lock is held. */
+static void
+writing(struct link *l, bool on)
+{
+	if (l->watch != NULL && l->writing != on) {
+		l->writing = on;
+		net_watch_write(l->watch, on);
+	}
+}
+
 /* Some messages wait for the socket to take them. */
 static void
 queue_grew(void *arg)
@@ -32,8 +42,7 @@ queue_grew(void *arg)
 	struct link *l = arg;
 
 	pthread_mutex_lock(&l->lock);
-	if (l->watch != NULL)
-		net_watch_write(l->watch, true);
+	writing(l, true);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -77,8 +86,7 @@ link_ready(void *arg)
 	if (!take(l, AT_ONCE))
 		return;
 	pthread_mutex_lock(&l->lock);
-	if (l->watch != NULL)
-		net_watch_write(l->watch, chan_flush(l->ch));
+	writing(l, chan_flush(l->ch));
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -108,8 +116,8 @@ link_bind(struct link *l, int fd)
 	chan_rebind(l->ch, fd);
 	pthread_mutex_lock(&l->lock);
 	l->watch = net_watch(l->net, chan_fd(l->ch), link_ready, l);
-	if (chan_flush(l->ch))
-		net_watch_write(l->watch, true);
+	l->writing = false;
+	writing(l, chan_flush(l->ch));
 	pthread_mutex_unlock(&l->lock);
 	net_poke_all(l->net);
 }

@@ -28,6 +28,7 @@ struct link {
 	pthread_mutex_t hears; /* held by who takes messages */
 	pthread_mutex_t lock;
 	struct watch *watch; /* lock; NULL: not connected */
+	bool writing;        /* lock: it waits for room, too */
 };
 
 /* Not connected yet. */

@@ -3,8 +3,8 @@
 /*
  * Channels: a SOCK_SEQPACKET socket with a queue of what it did not take.
  *
- * (1) send_mu guards the queue, the descriptor's change and sending; order of
- *     messages is the order of chan_send.
+ * (1) send_mu guards the queue and the descriptor's change; of two messages,
+ *     one sent when chan_send of the other had returned, the order stays.
  * (2) The queue is bounded in bytes and messages; a peer that does not read
  *     is a peer that is not there.
  * (3) chan_rebind drops the queue: what was meant for the old peer is not
@@ -13,6 +13,9 @@
  *     one, and the number stays the same.
  * (4) A message whose descriptors found no room in our table is lost alone:
  *     the channel goes on.
+ * (5) While nothing is queued, who sends takes no lock: the kernel keeps
+ *     messages apart, and a crowd of senders does not wait for the one whose
+ *     call wakes the peer. count falls to zero when all has been sent.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,9 +38,10 @@ struct chan {
 	pthread_mutex_t send_mu;
 	atomic_int fd;
 	atomic_uint epoch;
-	bool dead; /* the peer has gone; until rebound */
+	atomic_bool dead; /* the peer has gone; until rebound */
 	struct queued *first, **last;
-	size_t bytes, count;
+	size_t bytes;
+	atomic_size_t count;
 	void (*on_queue)(void *arg);
 	void *on_queue_arg;
 };
@@ -153,7 +157,7 @@ enqueue(struct chan *c, struct msg *m)
 enum err
 chan_send(struct chan *c, struct msg *m)
 {
-	bool was_empty, queued = false;
+	bool was_empty = false, queued = false;
 	enum err e = OK;
 	int sent = 0;
 
@@ -161,19 +165,17 @@ chan_send(struct chan *c, struct msg *m)
 		msg_free(m);
 		return ERR_TOOBIG;
 	}
-	pthread_mutex_lock(&c->send_mu);
-	was_empty = c->first == NULL;
-	if (c->dead)
-		sent = -1;
-	else if (was_empty)
+	/* (5) */
+	if (!c->dead && c->count == 0)
 		sent = send_one(c, m);
-	if (sent < 0) {
-		e = ERR_UNAVAILABLE;
-	} else if (sent == 0) {
-		queued = enqueue(c, m);
-		e = queued ? OK : ERR_UNAVAILABLE;
+	if (sent == 0) {
+		pthread_mutex_lock(&c->send_mu);
+		was_empty = c->first == NULL;
+		queued = !c->dead && enqueue(c, m);
+		pthread_mutex_unlock(&c->send_mu);
 	}
-	pthread_mutex_unlock(&c->send_mu);
+	if (sent < 0 || (sent == 0 && !queued))
+		e = ERR_UNAVAILABLE;
 	if (!queued)
 		msg_free(m);
 	else if (was_empty && c->on_queue != NULL)
@@ -188,6 +190,8 @@ chan_flush(struct chan *c)
 	bool left;
 	int sent = 1;
 
+	if (c->count == 0)
+		return false;
 	pthread_mutex_lock(&c->send_mu);
 	while (!c->dead && (q = c->first) != NULL &&
 	       (sent = send_one(c, &q->m)) > 0) {
