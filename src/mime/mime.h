@@ -106,6 +106,9 @@ enum err mime_summary_get(str stored, struct summary *s) MUST_CHECK;
  * (NULL: not asked for). false: ask mime_summary_get. */
 bool
 mime_summary_head(str stored, str *envelope, str *bodystructure, str *fields);
+/* Cuts a stored form where that stops reading: behind BODYSTRUCTURE and behind
+ * the kept fields. false: it is longer than is usual, or is none. */
+bool mime_summary_cut(str stored, str cut[3]);
 /* Part i of the summary; false past the end. O(1). */
 bool mime_part(const struct summary *s, uint32_t i, struct part *p);
 /* The part that section numbers name (BODY[1.2.3]), RFC 3501 6.4.5: n = 0 is

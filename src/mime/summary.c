@@ -556,6 +556,26 @@ mime_summary_head(str stored, str *envelope, str *bodystructure, str *fields)
 }
 
 bool
+mime_summary_cut(str stored, str cut[3])
+{
+	str rest = str_from(stored, 1), v;
+	const char *fields;
+
+	if (stored.n == 0 || stored.p[0] != VERSION ||
+	    !head_field(&rest, TAG_NUMBERS, &v) ||
+	    !head_field(&rest, TAG_ENVELOPE, &v) ||
+	    !head_field(&rest, TAG_BODYSTRUCTURE, &v))
+		return false;
+	fields = rest.p;
+	if (!head_field(&rest, TAG_FIELDS, &v))
+		return false;
+	cut[0] = str_of(stored.p, (size_t)(fields - stored.p));
+	cut[1] = str_of(fields, (size_t)(rest.p - fields));
+	cut[2] = rest;
+	return true;
+}
+
+bool
 mime_part(const struct summary *s, uint32_t i, struct part *p)
 {
 	struct dec d;

@@ -17,7 +17,8 @@
 struct text {
 	struct summary s;
 	struct buf made;   /* the summary, if it was made here */
-	struct buf packed; /* as it is stored */
+	struct buf row;    /* as it stands in the index, */
+	struct buf logged; /* and in the log */
 	str body;
 	struct buf body_enc;
 	uint8_t sha[SHA_LEN];
@@ -27,7 +28,8 @@ static void
 text_free(struct text *t)
 {
 	buf_free(&t->made);
-	buf_free(&t->packed);
+	buf_free(&t->row);
+	buf_free(&t->logged);
 	buf_free(&t->body_enc);
 }
 
@@ -49,7 +51,9 @@ text_make(struct text *t, str message, str summary)
 		if ((e = mime_summary_get(summary, &t->s)) != OK)
 			return e;
 	}
-	if ((e = summary_pack(summary, &t->packed)) != OK)
+	e = summary_pack(
+	    summary, str_head(message, t->s.header_size), &t->row, &t->logged);
+	if (e != OK)
 		return e;
 	t->body = str_from(message, t->s.header_size);
 	if (t->body.n == 0)
@@ -168,7 +172,8 @@ add_message(struct plan *p, struct account *ac, const struct text *t,
 	    .prefix = prefix,
 	    .body_size = t->body.n,
 	    .header = header,
-	    .summary = buf_str(&t->packed)};
+	    .summary = buf_str(&t->logged),
+	    .row = buf_str(&t->row)};
 	enum err e;
 
 	r.message = ac->plan_message;

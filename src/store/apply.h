@@ -69,6 +69,18 @@ view_row_summary(const struct message_row *m, struct summary *s) MUST_CHECK;
 /* An error may only mean that it was moved: then view_source. */
 enum err view_row_source(struct view *v, const struct message_row *m,
     struct source **src) MUST_CHECK;
+/* Summaries of one message after the other, without their rows: quick when
+ * they stand in order. The sizes and places are those of what was summarised,
+ * without a prefix. A zeroed walk; false: it is to be read with its row. */
+struct view_walk {
+	struct index_walk walk;
+	struct buf room;
+	bool on;
+};
+bool view_walk_summary(struct view *v, const struct entry *e,
+    struct view_walk *w, struct summary *s);
+/* Before anything else is asked of the index. */
+void view_walk_end(struct view_walk *w);
 struct body_row {
 	struct logref record;
 	struct bytesref data;

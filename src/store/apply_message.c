@@ -339,7 +339,6 @@ row_of_record(struct apply *a, const struct record *r, struct message_row *m)
 	    .header_size = r->header_size,
 	    .prefix = r->prefix,
 	    .body_size = r->body_size,
-	    .summary = r->summary,
 	    .log_bytes = log_record_size(a->payload)};
 	m->header.seg = a->at.seg;
 	m->header.off =
@@ -355,7 +354,7 @@ note(struct store *st, uint64_t account, str stored, uint64_t thread, bool on)
 	struct buf room = {0};
 	struct summary s;
 	str summary;
-	enum err e = summary_unpack(stored, &room, &summary);
+	enum err e = summary_unpack(stored, UPTO_ALL, &room, &summary);
 
 	if (e == OK && mime_summary_get(summary, &s) == OK)
 		e = thread_note(st, account, &s, thread, on);
@@ -378,6 +377,7 @@ message_moved(struct apply *a, const struct record *r, bool *done)
 		return e;
 	live_add(a->st, old.header.seg, -(int64_t)old.log_bytes);
 	row_of_record(a, r, &new);
+	new.summary = old.summary;
 	live_add(a->st, a->at.seg, (int64_t) new.log_bytes);
 	message_put(a->st, r->account, r->message, &new);
 	message_row_free(&old);
@@ -389,25 +389,35 @@ apply_message(struct apply *a, const struct record *r)
 {
 	struct account *ac;
 	struct message_row m;
+	struct buf row = {0};
 	bool done = false;
 	enum err e;
 
 	if (r->moved && ((e = message_moved(a, r, &done)) != OK || done))
 		return e;
-	if ((e = account_get(a->st, r->account, &ac)) != OK)
-		return e;
 	row_of_record(a, r, &m);
+	if ((m.summary = r->row).n == 0) {
+		e = summary_row(
+		    r->summary, r->header, r->header_size, r->prefix, &row);
+		m.summary = buf_str(&row);
+		if (e != OK)
+			goto out;
+	}
+	if ((e = account_get(a->st, r->account, &ac)) != OK)
+		goto out;
 	message_put(a->st, r->account, r->message, &m);
 	live_add(a->st, a->at.seg, (int64_t)m.log_bytes);
 	if (r->body_size > 0)
 		e = body_refer(a, r);
 	if (e == OK)
-		e = note(a->st, r->account, r->summary, r->thread, true);
+		e = note(a->st, r->account, m.summary, r->thread, true);
 	ac->next_message = MAX(ac->next_message, r->message + 1);
 	account_dirty(ac);
 	account_unref(&ac);
 	a->st->stat_messages++;
 	a->st->totals_dirty = true;
+out:
+	buf_free(&row);
 	return e;
 }
 

@@ -12,7 +12,7 @@
 #include "store/body_int.h"
 
 /* Faster than the disk, and nearly as small as higher levels on mail; what is
- * short, with the dictionary, is worth level 3 (body_zstd.c). */
+ * short, with the dictionary, is worth a higher one (body_zstd.c). */
 #define LEVEL 1
 /* Texts up to this many octets are compressed with the dictionary; longer
  * ones get no smaller by it, and those of odd words larger. */
@@ -42,8 +42,7 @@ frame_put(struct buf *out, str frame, bool dict, size_t *len)
 	if (t == NULL || p == NULL)
 		return ERR_NOMEM;
 	if (dict)
-		r = ZSTD_compress_usingCDict(
-		    t->cctx, p, room, frame.p, frame.n, body_cdict());
+		r = body_compress_dict(t, p, room, frame, body_cdict());
 	else
 		r = ZSTD_compressCCtx(
 		    t->cctx, p, room, frame.p, frame.n, LEVEL);

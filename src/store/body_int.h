@@ -35,5 +35,8 @@ struct body_tls *body_tls(void); /* NULL: no memory */
 /* The dictionary, made ready once for all threads. */
 const ZSTD_CDict *body_cdict(void);
 const ZSTD_DDict *body_ddict(void);
+/* One frame, without what its reader knows: its dictionary and its size. */
+size_t body_compress_dict(
+    struct body_tls *t, char *p, size_t room, str text, const ZSTD_CDict *dict);
 
 #endif

@@ -7,6 +7,9 @@
 
 #include "store/body_int.h"
 
+/* Headers, and what else is short: small first, for there are many. */
+enum { DICT_LEVEL = 5 };
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static ZSTD_CDict *cdict;
@@ -30,7 +33,7 @@ setup(void)
 {
 	if (pthread_key_create(&key, tls_free) != 0)
 		log_panic("no thread keys left");
-	cdict = ZSTD_createCDict(body_dict_v1, body_dict_v1_len, 3);
+	cdict = ZSTD_createCDict(body_dict_v1, body_dict_v1_len, DICT_LEVEL);
 	ddict = ZSTD_createDDict(body_dict_v1, body_dict_v1_len);
 	if (cdict == NULL || ddict == NULL)
 		log_panic("the dictionary could not be loaded");
@@ -73,6 +76,21 @@ body_tls(void)
 		return NULL;
 	}
 	return t;
+}
+
+size_t
+body_compress_dict(
+    struct body_tls *t, char *p, size_t room, str text, const ZSTD_CDict *dict)
+{
+	size_t r = ZSTD_CCtx_refCDict(t->cctx, dict);
+
+	if (!ZSTD_isError(r))
+		r = ZSTD_CCtx_setParameter(t->cctx, ZSTD_c_dictIDFlag, 0);
+	if (!ZSTD_isError(r))
+		r = ZSTD_CCtx_setParameter(t->cctx, ZSTD_c_contentSizeFlag, 0);
+	if (!ZSTD_isError(r))
+		r = ZSTD_compress2(t->cctx, p, room, text.p, text.n);
+	return r;
 }
 
 const ZSTD_CDict *

@@ -307,7 +307,7 @@ row_message(struct check *c, struct dec *k, str v)
 		str sum = str_from(buf_str(&m.buf), m.buf.n - m.summary.n);
 		struct buf room = {0};
 
-		ok = summary_unpack(sum, &room, &sum) == OK &&
+		ok = summary_unpack(sum, UPTO_ALL, &room, &sum) == OK &&
 		     mime_summary_get(sum, &s) == OK &&
 		     s.size + m.prefix == m.size &&
 		     s.header_size + m.prefix == m.header_size;

@@ -104,6 +104,7 @@ plan_add(struct plan *p, const struct record *r)
 	record_encode(r, &x->head, rest);
 	x->log.type = (uint8_t)r->type;
 	x->log.version = REC_VERSION;
+	x->row = r->row;
 	x->log.piece[0] = buf_str(&x->head);
 	x->log.piece[1] = rest[0];
 	x->log.piece[2] = rest[1];
@@ -303,6 +304,7 @@ apply_group(struct store *st, struct committer *cm)
 		a->author = x->of->author;
 		e = record_decode((enum record_type)x->log.type, x->log.version,
 		    buf_str(&x->head), &x->log.piece[1], p->arena, &r);
+		r.row = x->row;
 		if (e == OK)
 			e = apply_record(a, &r);
 	}

@@ -44,6 +44,7 @@ void commit_close(struct store *st);
 struct plan_record {
 	struct buf head;
 	struct log_record log;
+	str row; /* of a record's */
 	struct logref at;
 	struct change *of;
 };
@@ -59,7 +60,7 @@ struct plan {
 	struct map *threads; /* of messages in this group: hash -> thread */
 	struct arena *arena; /* emptied after the group */
 };
-/* Adds a record; what r->rest, header, summary point at outlives the group.
+/* Adds a record; what r->rest, header, summary, row point at outlives the group.
  * Returns where its head will stand. */
 struct logref plan_add(struct plan *p, const struct record *r);
 /* The mailbox, with plan_uidnext, plan_modseq to be used and raised. */

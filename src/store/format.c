@@ -20,9 +20,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* 2: summaries are packed. */
+/* 2: summaries are packed; 3: otherwise, and rows of ids without the ids. */
 static const struct format_step steps[] = {
     {1, 2, NULL},
+    {2, 3, NULL},
 };
 
 struct format_steps format_steps = {STORE_FORMAT, steps, NELEM(steps)};
@@ -167,6 +168,15 @@ way(unsigned from, bool *rewrites)
 		from = s->to;
 	}
 	return true;
+}
+
+enum err
+format_prepare(struct store *st)
+{
+	bool rewrites;
+
+	return way(st->format, &rewrites) && !rewrites ? format_upgrade(st)
+						       : OK;
 }
 
 /* (2) */

@@ -30,6 +30,9 @@ extern struct format_steps format_steps;
 enum err format_check(struct store *st) MUST_CHECK;
 /* Takes the steps that are missing. */
 enum err format_upgrade(struct store *st) MUST_CHECK;
+/* The same where no step rewrites anything: before a box is closed in which
+ * FORMAT cannot be replaced. */
+enum err format_prepare(struct store *st) MUST_CHECK;
 /* Writes the version of this program. */
 enum err format_write(struct store *st) MUST_CHECK;
 

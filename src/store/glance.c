@@ -15,7 +15,7 @@
 #include "store/summary.h"
 #include "store/view.h"
 
-/* The summary's beginning in the first part of a message's row. */
+/* The summary as it is stored, its beginning in the first part of a row. */
 static bool
 row_summary(str row, str *summary)
 {
@@ -65,7 +65,8 @@ view_glances(struct view *v, const struct entry *e, size_t n, bool fields,
 		k = message_key(v->m->account, e[i].message, 0);
 		if (index_walk_get(&w, &k, &row) != OK ||
 		    !row_summary(row, &summary) ||
-		    summary_unpack(summary, &room, &summary) != OK ||
+		    summary_unpack(summary, fields ? UPTO_FIELDS : UPTO_LISTS,
+			&room, &summary) != OK ||
 		    !mime_summary_head(summary, &l.envelope, &l.bodystructure,
 			fields ? &l.fields : NULL))
 			break; /* (2) */
@@ -74,4 +75,30 @@ view_glances(struct view *v, const struct entry *e, size_t n, bool fields,
 	index_walk_end(&w);
 	buf_free(&room);
 	return i;
+}
+
+bool
+view_walk_summary(struct view *v, const struct entry *e, struct view_walk *w,
+    struct summary *s)
+{
+	struct key k = message_key(v->m->account, e->message, 0);
+	str row, summary;
+
+	if (e->message == 0 ||
+	    (!w->on && index_walk_begin(v->st, &w->walk) != OK))
+		return false;
+	w->on = true;
+	return index_walk_get(&w->walk, &k, &row) == OK &&
+	       row_summary(row, &summary) &&
+	       summary_unpack(summary, UPTO_ALL, &w->room, &summary) == OK &&
+	       mime_summary_get(summary, s) == OK;
+}
+
+void
+view_walk_end(struct view_walk *w)
+{
+	if (w->on)
+		index_walk_end(&w->walk);
+	buf_free(&w->room);
+	w->on = false;
 }

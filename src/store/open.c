@@ -565,7 +565,8 @@ store_prepare(const char *dir)
 
 	st->dir = x_cstr(str_c(dir));
 	/* What fails here fails in store_open too, which says so. */
-	if (make_dirs(st) == OK && format_check(st) == OK) {
+	if (make_dirs(st) == OK && format_check(st) == OK &&
+	    format_prepare(st) == OK) {
 		for (size_t i = 0; i < NELEM(names); i++) {
 			char *p = store_path(st, names[i]);
 			int fd = os_open(p, O_RDWR | O_CREAT, 0600);

@@ -117,7 +117,9 @@ struct record {
 	uint64_t back;
 	bool moved;  /* compaction: only its place is new */
 	str header;  /* encoded */
-	str summary; /* stored form (summary.h) */
+	str summary; /* the log's form (summary.h) */
+	str row;     /* the index's form, where it is made already: not in
+			the log */
 	str rest;    /* BODY: the encoded bytes */
 	/* APPEND, COPY, MOVE, SNAPSHOT */
 	const struct rec_entry *entries;

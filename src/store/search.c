@@ -9,7 +9,10 @@
  *
  * (1) No recursion: the nesting of keys costs no stack (R60).
  * (2) A message's text is decoded once for all keys that need it.
- * (3) Between steps nothing is held but the array, what was found, and how
+ * (3) Summaries are looked up in one walk through the index, which ends
+ *     before anything else is asked of the store: whoever holds a reader of
+ *     the index must not wait for another.
+ * (4) Between steps nothing is held but the array, what was found, and how
  *     far it has come, also within the text of one message.
  */
 #include "os/os.h"
@@ -37,12 +40,14 @@ struct search {
 	struct ranges found;
 	uint32_t next; /* sequence number to look at */
 	int64_t now_s;
-	/* The text of one message, gone through in part (3). */
+	/* The text of one message, gone through in part (4). */
 	uint32_t part_seq;    /* 0: none */
 	uint64_t piece, leaf; /* where to go on */
 	int64_t deadline_ms;  /* of this step */
 	struct arena *scratch;
 	struct buf text;
+	bool summaries;        /* a key asks for them */
+	struct view_walk walk; /* (3) */
 	struct entry batch[64];
 	size_t have, at;
 };
@@ -90,6 +95,7 @@ node_add(struct search *s, struct arena *ar, const struct search_key *k)
 		return ERR_NOMEM;
 	n = &s->nodes[s->n++];
 	*n = (struct term){.key = k, .stage = (uint8_t)stage_of(k)};
+	s->summaries |= n->stage == SUMMARY;
 	if (is_inner(k) || k->text.n == 0 || k->op == SEARCH_KEYWORD)
 		return OK;
 	utf8_fold(&b, k->text);
@@ -415,7 +421,7 @@ struct walk {
 
 /* One piece of the text: for every key of the pass that is still open. Goes
  * on where the last step stopped; looks at the clock after every key, but
- * not before it has done one thing (3). */
+ * not before it has done one thing (4). */
 static bool
 walk_piece(void *ctx, str folded)
 {
@@ -656,15 +662,15 @@ cheap_stage(struct search *s, const struct entry *e, enum stage stage,
 	return OK;
 }
 
-/* What the entry does not answer. */
+/* What the entry, and stages before from, do not answer. */
 static enum err
 stages(struct search *s, const struct entry *e, const struct message_row *row,
-    const struct summary *m, enum value *v, bool *late)
+    const struct summary *m, enum stage from, enum value *v, bool *late)
 {
 	bool again = s->part_seq == e->seq;
 	enum err r;
 
-	for (enum stage st = SUMMARY; st < TEXT && !again; st++) {
+	for (enum stage st = from; st < TEXT && !again; st++) {
 		mark(s);
 		if ((r = cheap_stage(s, e, st, m)) != OK)
 			return r;
@@ -685,6 +691,7 @@ message(struct search *s, const struct entry *e, enum value *v, bool *late)
 	struct summary m;
 	enum err r = OK;
 	bool again = s->part_seq == e->seq;
+	enum stage from = SUMMARY;
 
 	if (!again) {
 		for (size_t i = 0; i < s->n; i++) {
@@ -697,11 +704,20 @@ message(struct search *s, const struct entry *e, enum value *v, bool *late)
 	*v = settle(s);
 	if (*v != UNKNOWN)
 		return OK;
+	if (!again && s->summaries &&
+	    view_walk_summary(s->v, e, &s->walk, &m)) {
+		mark(s);
+		if ((r = cheap_stage(s, e, SUMMARY, &m)) != OK ||
+		    (*v = settle(s)) != UNKNOWN)
+			return r;
+		from = HEADER;
+	}
+	view_walk_end(&s->walk);
 	if ((r = view_row(s->v, e, &row)) != OK)
 		return r;
 	r = summary_load(row.summary, s->scratch, &row.summary);
 	if (r == OK && (r = view_row_summary(&row, &m)) == OK)
-		r = stages(s, e, &row, &m, v, late);
+		r = stages(s, e, &row, &m, from, v, late);
 	message_row_free(&row);
 	return r;
 }
@@ -748,6 +764,7 @@ next_entry(struct search *s, struct entry **e)
 		return OK;
 	if (s->at >= s->have || s->batch[s->at].seq > seq ||
 	    s->batch[s->have - 1].seq < seq) {
+		view_walk_end(&s->walk);
 		s->have = view_entries(s->v, seq, s->batch, NELEM(s->batch));
 		s->at = 0;
 		if (s->have == 0)
@@ -807,6 +824,7 @@ search_step(struct search *s, int ms, bool *done)
 	}
 	*done = r == OK;
 out:
+	view_walk_end(&s->walk);
 	arena_free(&s->scratch);
 	buf_free(&s->text);
 	return r;

@@ -26,7 +26,7 @@
 #include "mime/mime.h"
 
 /* Version of all that is on disk (docs/format.md). */
-#define STORE_FORMAT 2
+#define STORE_FORMAT 3
 
 struct store;
 struct acct; /* an account, as a grant opened it */

@@ -8,12 +8,22 @@
 
 #include "base/base.h"
 
-/* Appends the stored form. ERR_NOMEM. */
-enum err summary_pack(str summary, struct buf *out) MUST_CHECK;
-/* The summary again: in room, which is emptied first, or stored itself.
- * ERR_CORRUPT, ERR_NOMEM. */
-enum err summary_unpack(str stored, struct buf *room, str *summary) MUST_CHECK;
-/* The same in the arena, a copy in any case. ERR_LIMIT: it is full. */
+/* Appends the form for the row of the index, and the one for the log, which
+ * is read beside the header that was summarised. ERR_NOMEM. */
+enum err summary_pack(
+    str summary, str header, struct buf *row, struct buf *logged) MUST_CHECK;
+/* The row's form of what the log has; header: the Text there, of size octets,
+ * those of the prefix first. ERR_CORRUPT, ERR_NOMEM. */
+enum err summary_row(str logged, str header, uint32_t size, uint32_t prefix,
+    struct buf *row) MUST_CHECK;
+/* How much of it is wanted: ENVELOPE and BODYSTRUCTURE, the kept fields too,
+ * or all; more may come. */
+enum summary_upto { UPTO_LISTS, UPTO_FIELDS, UPTO_ALL };
+/* The summary again, out of a row: in room, which is emptied first, or stored
+ * itself. ERR_CORRUPT, ERR_NOMEM. */
+enum err summary_unpack(str stored, enum summary_upto upto, struct buf *room,
+    str *summary) MUST_CHECK;
+/* All of it in the arena, a copy in any case. ERR_LIMIT: it is full. */
 enum err summary_load(str stored, struct arena *ar, str *summary) MUST_CHECK;
 
 #endif

@@ -4,8 +4,8 @@
  * Threads of an account: THREADID (RFC 8474), given once, at delivery, by
  * the ids in Message-ID, In-Reply-To and References.
  *
- * T account hash(id): (id, thread, how many messages say so), several when
- * hashes collide.
+ * T account hash(id): thread, how many messages say so. Before format 3 the
+ * ids stood there too, several when hashes collided; such a row stays so.
  *
  * (1) At most IDS_MAX ids of a message count: its own, the one answered, the
  *     first and the last of its References.
@@ -58,7 +58,20 @@ struct lookup {
 	enum err e;
 };
 
-/* Finds the id in a row: where its entry begins and ends. */
+/* False: it is none of today's. */
+static bool
+row_read(str row, uint64_t *thread, uint64_t *count)
+{
+	struct dec d = dec_of(row);
+
+	if (dec_u8(&d) != 2)
+		return false;
+	*thread = dec_var(&d);
+	*count = dec_var(&d);
+	return dec_end(&d);
+}
+
+/* Finds the id in a row of before: where its entry begins and ends. */
 static bool
 row_find(str row, str id, size_t *from, size_t *to, uint64_t *thread,
     uint64_t *count)
@@ -95,7 +108,7 @@ find_one(void *ctx, str id)
 	l->e = index_get(l->st, &k, &row);
 	if (l->e == ERR_NOTFOUND)
 		l->e = OK;
-	else if (l->e == OK &&
+	else if (l->e == OK && !row_read(buf_str(&row), &l->thread, &count) &&
 		 !row_find(buf_str(&row), id, &from, &to, &l->thread, &count))
 		l->thread = 0;
 	buf_free(&row);
@@ -113,6 +126,31 @@ thread_find(struct store *st, uint64_t account, const struct summary *s,
 	return l.e;
 }
 
+/* A row of before, with its ids, changed and appended to out. */
+static void
+note_old(const struct lookup *l, str row, str id, struct buf *out)
+{
+	uint64_t thread = l->thread;
+	uint64_t count = 0;
+	size_t from = 1;
+	size_t to = 1;
+
+	if (!row_find(row, id, &from, &to, &thread, &count)) {
+		from = to = row.n;
+		thread = l->thread;
+		count = 0;
+	}
+	buf_str_add(out, str_head(row, from));
+	if (l->on || count > 1) {
+		enc_str(out, id);
+		enc_var(out, thread);
+		enc_var(out, l->on ? count + 1 : count - 1);
+	}
+	buf_str_add(out, str_from(row, to));
+	if (out->n <= 1)
+		buf_reset(out);
+}
+
 static bool
 note_one(void *ctx, str id)
 {
@@ -122,31 +160,22 @@ note_one(void *ctx, str id)
 	struct buf out = {0};
 	uint64_t thread = l->thread;
 	uint64_t count = 0;
-	size_t from = 1;
-	size_t to = 1;
 
 	l->e = index_get(l->st, &k, &row);
-	if (l->e == ERR_NOTFOUND) {
+	if (l->e == ERR_NOTFOUND)
 		l->e = OK;
-		enc_u8(&row, 1);
-	}
 	if (l->e != OK) {
 		buf_free(&row);
 		return false;
 	}
-	if (!row_find(buf_str(&row), id, &from, &to, &thread, &count)) {
-		from = to = row.n;
-		thread = l->thread;
-		count = 0;
-	}
-	buf_str_add(&out, str_head(buf_str(&row), from));
-	if (l->on || count > 1) {
-		enc_str(&out, id);
+	if (row.n > 0 && !row_read(buf_str(&row), &thread, &count)) {
+		note_old(l, buf_str(&row), id, &out);
+	} else if (l->on || count > 1) {
+		enc_u8(&out, 2);
 		enc_var(&out, thread);
 		enc_var(&out, l->on ? count + 1 : count - 1);
 	}
-	buf_str_add(&out, str_from(buf_str(&row), to));
-	if (out.n > 1)
+	if (out.n > 0)
 		index_put(l->st, &k, buf_str(&out));
 	else
 		index_del(l->st, &k);

@@ -7,7 +7,9 @@
  */
 #include "fuzz.h"
 #include "store/apply.h"
+#include "store/body.h"
 #include "store/mailbox.h"
+#include "store/summary.h"
 
 static void
 chunk(str in)
@@ -79,6 +81,36 @@ heads(str in)
 	x_free(&a);
 }
 
+/* As a row has it, and as the log has it beside a header. */
+static void
+summary(str in)
+{
+	static const char text[] =
+	    "From: Ann <ann@example.org>\r\nTo: Bob <bob@example.org>\r\n\r\n";
+	enum { SIZE = sizeof(text) - 1 };
+	struct buf room = {0}, header = {0}, row = {0}, logged = {0};
+	str got;
+
+	for (int upto = UPTO_LISTS; upto <= UPTO_ALL; upto++)
+		(void)!summary_unpack(in, (enum summary_upto)upto, &room, &got);
+	FUZZ_TRUE(body_encode(S(text), &header) == OK);
+	if (summary_row(in, buf_str(&header), SIZE, 0, &row) == OK &&
+	    summary_unpack(buf_str(&row), UPTO_ALL, &room, &got) == OK) {
+		struct buf again = {0}, second = {0};
+
+		FUZZ_TRUE(summary_pack(got, S(text), &again, &logged) == OK);
+		FUZZ_TRUE(summary_row(buf_str(&logged), buf_str(&header), SIZE,
+			      0, &second) == OK);
+		FUZZ_TRUE(str_eq(buf_str(&again), buf_str(&second)));
+		buf_free(&again);
+		buf_free(&second);
+	}
+	buf_free(&room);
+	buf_free(&header);
+	buf_free(&row);
+	buf_free(&logged);
+}
+
 /* A record that was read is written, and that one reads as itself. */
 static void
 record(enum record_type type, str in)
@@ -126,6 +158,9 @@ fuzz_one(str in)
 		break;
 	case 18:
 		heads(in);
+		break;
+	case 19:
+		summary(in);
 		break;
 	default:
 		record((enum record_type)(what % 20), in);

@@ -230,6 +230,20 @@ def test_backup_restore_rebuild(tmp_path):
         assert [r for r in restored if b"FETCH" in r] == [r for r in before if b"FETCH" in r]
 
 
+def test_r105_older_format():
+    """R105: serve, in its box, brings data of an older version up."""
+    with Server(users=("ann",)) as s:
+        s.deliver(message(7), "ann")
+        now = (s.data / "FORMAT").read_text()
+        s.stop()
+        (s.data / "FORMAT").write_text("2\n")
+        s.start()
+        assert (s.data / "FORMAT").read_text() == now
+        with s.imap("ann") as c:
+            c.select()
+            assert message(7).split(b"\r\n\r\n", 1)[1] in b"".join(c.ok("FETCH 1 BODY[]"))
+
+
 def test_signals(shared_server, user):
     """SIGHUP reloads without cutting sessions."""
     with shared_server.imap(user) as c:

@@ -478,7 +478,7 @@ test_format(void **state)
 	acct_close(&f->a);
 	store_close(&f->st);
 	snprintf(path, sizeof(path), "%s/FORMAT", f->dir);
-	assert_int_equal(os_spill(path, S("3\n"), 0600), OK);
+	assert_int_equal(os_spill(path, S("4\n"), 0600), OK);
 	log_setup("test", LOG_ERROR + 1);
 	assert_int_equal(fix_reopen_as(f, false), ERR_CORRUPT);
 	log_setup("test", LOG_ERROR);

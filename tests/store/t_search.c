@@ -109,6 +109,22 @@ view_row_summary(const struct message_row *row, struct summary *s)
 	return mime_summary_get(row->summary, s);
 }
 
+/* Every other one. */
+bool
+view_walk_summary(struct view *v, const struct entry *e, struct view_walk *w,
+    struct summary *s)
+{
+	w->on = true;
+	return e->seq % 2 == 0 &&
+	       mime_summary_get(buf_str(&v->m[e->seq - 1].sum), s) == OK;
+}
+
+void
+view_walk_end(struct view_walk *w)
+{
+	w->on = false;
+}
+
 void
 message_row_free(struct message_row *row)
 {
