@@ -69,7 +69,8 @@ drop_queue(struct chan *c)
 		x_free(&q);
 	}
 	c->last = &c->first;
-	c->bytes = c->count = 0;
+	c->bytes = 0;
+	c->count = 0;
 }
 
 void
