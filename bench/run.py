@@ -306,7 +306,7 @@ def real_mail(b):
 @workload(rounds=2)
 def disk(b):
     mail = real_mail(b)
-    kinds = [("list", b.n(12000, 4000), "list mail", {}), ("mixed", b.n(1500, 500), "mail with attachments", {})]
+    kinds = [("list", b.n(40000, 20000), "list mail", {}), ("mixed", b.n(1500, 500), "mail with attachments", {})]
     if mail:
         kinds.append(("file", b.n(11000, 4000), "list mail of the corpus", {"mail": mail}))
     for kind, n, row, more in kinds:

@@ -234,31 +234,31 @@ form_of(str stored, struct form *f)
 	return d.bad ? ERR_CORRUPT : OK;
 }
 
-/* Bytes that unpacking takes. */
+/* Bytes that unpacking takes, behind the words. */
 static size_t
 form_room(const struct form *f)
 {
-	return WORDS + f->a + f->b + f->c + COPIES_SLACK;
+	return f->a + f->b + f->c + COPIES_SLACK;
 }
 
-/* At p, which has the room, as many pieces as are asked for. */
+/* At w, where the words stand and the room is behind them, as many pieces as
+ * are asked for. */
 static enum err
-form_unpack(const struct form *f, char *p, enum summary_upto upto, str *summary)
+form_unpack(const struct form *f, char *w, enum summary_upto upto, str *summary)
 {
 	size_t a = WORDS + f->a, b = a + f->b, c = b + f->c;
 	bool ok;
 
-	*summary = str_of(p + WORDS, f->a);
+	*summary = str_of(w + WORDS, f->a);
 	if (f->kind == PACKED)
-		return frame_get(f->first, p + WORDS, f->a);
-	memcpy(p, words, WORDS);
-	ok = copies_get(f->first, p, WORDS, a);
+		return frame_get(f->first, w + WORDS, f->a);
+	ok = copies_get(f->first, w, WORDS, a);
 	if (ok && upto >= UPTO_FIELDS) {
-		ok = copies_get(f->fields, p, a, b);
+		ok = copies_get(f->fields, w, a, b);
 		summary->n += f->b;
 	}
 	if (ok && upto >= UPTO_ALL) {
-		ok = copies_get(f->rest, p, b, c);
+		ok = copies_get(f->rest, w, b, c);
 		summary->n += f->c;
 	}
 	return ok ? OK : ERR_CORRUPT;
@@ -270,15 +270,15 @@ summary_unpack(
 {
 	struct form f;
 	enum err e = form_of(stored, &f);
-	char *p;
 
 	*summary = stored;
 	if (e != OK || f.kind == 0)
 		return e;
-	buf_reset(room);
-	if ((p = buf_room(room, form_room(&f))) == NULL)
+	if (room->n == 0) /* else the words stand there from the last time */
+		buf_add(room, words, WORDS);
+	if (buf_room(room, form_room(&f)) == NULL)
 		return ERR_NOMEM;
-	return form_unpack(&f, p, upto, summary);
+	return form_unpack(&f, room->p, upto, summary);
 }
 
 enum err
@@ -286,7 +286,7 @@ summary_load(str stored, struct arena *ar, str *summary)
 {
 	struct form f;
 	enum err e = form_of(stored, &f);
-	char *p;
+	char *w;
 
 	if (e != OK)
 		return e;
@@ -294,9 +294,10 @@ summary_load(str stored, struct arena *ar, str *summary)
 		*summary = arena_dup(ar, stored);
 		return summary->p != NULL ? OK : ERR_LIMIT;
 	}
-	if ((p = arena_alloc(ar, form_room(&f))) == NULL)
+	if ((w = arena_alloc(ar, WORDS + form_room(&f))) == NULL)
 		return ERR_LIMIT;
-	return form_unpack(&f, p, UPTO_ALL, summary);
+	memcpy(w, words, WORDS);
+	return form_unpack(&f, w, UPTO_ALL, summary);
 }
 
 enum err

@@ -17,10 +17,11 @@ enum err summary_pack(
 enum err summary_row(str logged, str header, uint32_t size, uint32_t prefix,
     struct buf *row) MUST_CHECK;
 /* How much of it is wanted: ENVELOPE and BODYSTRUCTURE, the kept fields too,
- * or all; more may come. */
+ * or all. */
 enum summary_upto { UPTO_LISTS, UPTO_FIELDS, UPTO_ALL };
-/* The summary again, out of a row: in room, which is emptied first, or stored
- * itself. ERR_CORRUPT, ERR_NOMEM. */
+/* The summary again, out of a row: in room, which begins zeroed and is for
+ * nothing else, until the next one; or stored itself. ERR_CORRUPT,
+ * ERR_NOMEM. */
 enum err summary_unpack(str stored, enum summary_upto upto, struct buf *room,
     str *summary) MUST_CHECK;
 /* All of it in the arena, a copy in any case. ERR_LIMIT: it is full. */
