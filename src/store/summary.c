@@ -75,26 +75,6 @@ teardown(void)
 	unpack = NULL;
 }
 
-/* Appends a frame, or the bytes as they are when that is shorter. */
-static enum err
-frame_put(str s, struct buf *out, size_t *n)
-{
-	struct body_tls *t = body_tls();
-	size_t room = ZSTD_compressBound(s.n), r;
-	char *p = buf_room(out, room);
-
-	if (t == NULL || pack == NULL || p == NULL)
-		return ERR_NOMEM;
-	r = body_compress_dict(t, p, room, s, pack);
-	if (ZSTD_isError(r) || r >= s.n) {
-		memcpy(p, s.p, s.n);
-		r = s.n;
-	}
-	out->n += r;
-	*n = r;
-	return OK;
-}
-
 /* p has room for n. */
 static enum err
 frame_get(str frame, char *p, size_t n)
@@ -102,10 +82,6 @@ frame_get(str frame, char *p, size_t n)
 	struct body_tls *t = body_tls();
 	size_t r;
 
-	if (frame.n == n) {
-		memcpy(p, frame.p, n);
-		return OK;
-	}
 	pthread_once(&once, setup);
 	if (t == NULL || unpack == NULL)
 		return ERR_NOMEM;
@@ -115,23 +91,27 @@ frame_get(str frame, char *p, size_t n)
 
 /* ---- writing ---- */
 
-/* One frame, or as it is. */
+/* One frame, or as it is when that is shorter. */
 static enum err
 whole_put(str summary, struct buf *out)
 {
-	struct buf frame = {0};
-	size_t n;
-	enum err e = frame_put(summary, &frame, &n);
+	struct body_tls *t = body_tls();
+	size_t room = ZSTD_compressBound(summary.n), was = out->n, r;
+	char *p;
 
-	if (e == OK && n < summary.n) {
-		enc_u8(out, PACKED);
-		enc_var(out, summary.n);
-		buf_str_add(out, buf_str(&frame));
-	} else if (e == OK) {
+	enc_u8(out, PACKED);
+	enc_var(out, summary.n);
+	p = buf_room(out, room);
+	if (t == NULL || pack == NULL || p == NULL)
+		return ERR_NOMEM;
+	r = body_compress_dict(t, p, room, summary, pack);
+	if (ZSTD_isError(r) || r >= summary.n) {
+		out->n = was;
 		buf_str_add(out, summary);
+	} else {
+		out->n += r;
 	}
-	buf_free(&frame);
-	return e == OK && !buf_ok(out) ? ERR_NOMEM : e;
+	return buf_ok(out) ? OK : ERR_NOMEM;
 }
 
 static enum err
