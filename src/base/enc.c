@@ -126,7 +126,7 @@ dec_u64(struct dec *d)
 }
 
 uint64_t
-dec_var(struct dec *d)
+dec_var_long(struct dec *d)
 {
 	uint64_t v = 0;
 
@@ -141,14 +141,6 @@ dec_var(struct dec *d)
 	}
 	d->bad = true;
 	return 0;
-}
-
-int64_t
-dec_zig(struct dec *d)
-{
-	uint64_t v = dec_var(d);
-
-	return (int64_t)((v >> 1) ^ (0 - (v & 1)));
 }
 
 str

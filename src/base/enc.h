@@ -36,8 +36,22 @@ uint8_t dec_u8(struct dec *d);
 uint16_t dec_u16(struct dec *d);
 uint32_t dec_u32(struct dec *d);
 uint64_t dec_u64(struct dec *d);
-uint64_t dec_var(struct dec *d);
-int64_t dec_zig(struct dec *d);
+uint64_t dec_var_long(struct dec *d); /* dec_var of more than one byte */
+/* Most are below 128: no call for those. */
+static inline uint64_t
+dec_var(struct dec *d)
+{
+	if (!d->bad && d->p < d->end && (uint8_t)*d->p < 0x80)
+		return (uint8_t)*d->p++;
+	return dec_var_long(d);
+}
+static inline int64_t
+dec_zig(struct dec *d)
+{
+	uint64_t v = dec_var(d);
+
+	return (int64_t)((v >> 1) ^ (0 - (v & 1)));
+}
 str dec_str(struct dec *d); /* a slice of the input */
 str dec_take(struct dec *d, size_t n);
 uint32_t dec_be32(struct dec *d);

@@ -95,7 +95,8 @@ slab_alloc(struct slab *s)
 	}
 	if ((p = b->free) != NULL) {
 		b->free = p->next;
-	} else {
+		memset(p->data, 0, s->size);
+	} else { /* zeros still */
 		p = (struct slot *)((char *)b + b->at);
 		b->at += slot_size(s);
 	}
@@ -104,7 +105,6 @@ slab_alloc(struct slab *s)
 		list_out(s, b);
 	pthread_mutex_unlock(&s->lock);
 	p->block = b;
-	memset(p->data, 0, s->size);
 	return p->data;
 }
 
