@@ -55,6 +55,7 @@ row_account(struct check *c, struct dec *k, str v)
 	if (!dec_end(k) || account_decode(v, &a) != OK)
 		return false;
 	x.nodes = a.nodes;
+	x.subscriptions = a.subscriptions;
 	x.next_message = a.next_message;
 	x_free_str(&a.name);
 	check_push(&c->accounts, &x, sizeof(x));
@@ -126,6 +127,11 @@ row_mailbox(struct check *c, struct dec *k, str v)
 	if (!dec_end(k) || mbox_head_decode(v, &m) != OK || m.uidnext == 0)
 		return false;
 	x.dead = m.dead;
+	if (m.dead) {
+		struct check_wait w = {x.account, UINT64_MAX, x.id};
+
+		check_push(&c->gone, &w, sizeof(w));
+	}
 	x.node = m.node;
 	x.uidvalidity = m.uidvalidity;
 	x.uidnext = m.uidnext;
@@ -237,19 +243,24 @@ row_gone(struct check *c, struct dec *k, str v)
 {
 	uint64_t account = dec_be64(k);
 	uint32_t mailbox = dec_be32(k);
+	struct check_wait x = {account, dec_be64(k), mailbox};
+	struct check_mailbox *m = find_mailbox(c, account, mailbox);
 	struct gone_row g = {0};
 
-	dec_be64(k);
 	dec_be32(k);
 	if (!dec_end(k) || gone_decode(v, &g) != OK)
 		return false;
-	if (find_mailbox(c, account, mailbox) == NULL)
+	check_push(&c->gone, &x, sizeof(x));
+	if (m == NULL)
 		check_fault(c,
 		    "account %llu mailbox %u: expunged messages of "
 		    "a mailbox that is not there",
 		    ULL(account), mailbox);
-	for (uint32_t i = 0; i < g.n; i++)
+	for (uint32_t i = 0; i < g.n; i++) {
 		refer(c, account, g.v[i].f.message);
+		if (m != NULL)
+			m->found_more += (g.v[i].flags & FLAG_MORE) != 0;
+	}
 	x_free(&g.v);
 	return true;
 }
@@ -269,6 +280,79 @@ row_refs(struct check *c, struct dec *k, str v)
 		if (x.count > 0)
 			check_push(&c->counted, &x, sizeof(x));
 	}
+	return dec_end(&d);
+}
+
+struct ids {
+	struct check *c;
+	uint64_t account;
+};
+
+static bool
+note_id(void *ctx, str id)
+{
+	struct ids *i = ctx;
+	struct check_thread x = {i->account, hash_xxh3(id, 0), 1};
+
+	check_push(&i->c->ids, &x, sizeof(x));
+	return true;
+}
+
+static void
+note_ids(struct check *c, uint64_t account, const struct summary *s)
+{
+	struct ids i = {c, account};
+
+	thread_ids(s, note_id, &i);
+}
+
+static bool
+row_thread(struct check *c, struct dec *k, str v)
+{
+	struct check_thread x = {.account = dec_be64(k)};
+	struct dec d = dec_of(v);
+	unsigned form = dec_u8(&d);
+
+	x.hash = dec_be64(k);
+	if (!dec_end(k) || form < 1 || form > 2)
+		return false;
+	while (dec_left(&d) > 0) {
+		if (form == 1 && hash_xxh3(dec_str(&d), 0) != x.hash)
+			return false;
+		dec_var(&d);
+		x.count += dec_var(&d);
+	}
+	check_push(&c->threads, &x, sizeof(x));
+	return dec_end(&d);
+}
+
+static bool
+row_wait(struct check *c, struct dec *k, str v)
+{
+	struct check_wait x = {0};
+
+	dec_be64(k);
+	x.account = dec_be64(k);
+	x.mailbox = dec_be32(k);
+	x.modseq = dec_be64(k);
+	if (!dec_end(k))
+		return false;
+	check_push(&c->waits, &x, sizeof(x));
+	return true;
+}
+
+static bool
+row_totals(struct check *c, struct dec *k, str v)
+{
+	struct dec d = dec_of(v);
+
+	if (!dec_end(k) || dec_u8(&d) != 1)
+		return false;
+	dec_var(&d);
+	dec_var(&d);
+	c->totals = true;
+	c->total_messages = dec_var(&d);
+	dec_var(&d);
 	return dec_end(&d);
 }
 
@@ -311,6 +395,8 @@ row_message(struct check *c, struct dec *k, str v)
 		     mime_summary_get(sum, &s) == OK &&
 		     s.size + m.prefix == m.size &&
 		     s.header_size + m.prefix == m.header_size;
+		if (ok)
+			note_ids(c, x.account, &s);
 		buf_free(&room);
 	}
 	buf_free(&m.buf);
@@ -366,17 +452,42 @@ row_keyword(struct check *c, struct dec *k, str v)
 	return true;
 }
 
+/* The table comes last, the accounts first. */
+static bool
+row_subscription(struct check *c, struct dec *k, str v)
+{
+	uint64_t account = dec_be64(k);
+	uint64_t hash = dec_be64(k);
+	struct dec d = dec_of(v);
+	struct check_account *a = check_find_account(c, account);
+
+	if (!dec_end(k) || dec_u8(&d) != 1)
+		return false;
+	while (dec_left(&d) > 0) {
+		if (hash_xxh3(dec_str(&d), 0) != hash || dec_var(&d) != 1)
+			return false;
+		if (a != NULL)
+			a->found_subscriptions++;
+	}
+	if (a == NULL)
+		check_fault(c, "account %llu: subscriptions of no account",
+		    ULL(account));
+	return dec_end(&d);
+}
+
 static bool
 row_live(struct check *c, struct dec *k, str v)
 {
 	uint64_t segment = dec_be64(k);
+	struct check_live x = {.segment = segment};
 	struct dec d = dec_of(v);
 	uint64_t bytes;
 	bool there = false;
 
 	if (!dec_end(k) || dec_u8(&d) != 1)
 		return false;
-	bytes = dec_var(&d);
+	bytes = x.counted = dec_var(&d);
+	check_push(&c->live, &x, sizeof(x));
 	for (size_t i = 0; i < c->nsegments; i++)
 		there = there || c->segments[i]->number == segment;
 	if (bytes > 0 && !there)
@@ -391,6 +502,7 @@ each_row(void *ctx, str key, str value, bool ok)
 	    ['A'] = row_account,
 	    ['B'] = row_body,
 	    ['D'] = row_node,
+	    ['E'] = row_wait,
 	    ['F'] = row_facts,
 	    ['G'] = row_live,
 	    ['K'] = row_keyword,
@@ -398,9 +510,12 @@ each_row(void *ctx, str key, str value, bool ok)
 	    ['N'] = row_name,
 	    ['R'] = row_refs,
 	    ['S'] = row_message,
+	    ['T'] = row_thread,
 	    ['U'] = row_state,
+	    ['V'] = row_totals,
 	    ['W'] = row_more,
-	    ['X'] = row_gone};
+	    ['X'] = row_gone,
+	    ['Z'] = row_subscription};
 	struct check *c = ctx;
 	unsigned table = (unsigned char)key.p[0];
 	struct dec d = dec_of(str_from(key, 1));

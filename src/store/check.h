@@ -15,7 +15,7 @@ struct check_list {
 };
 struct check_account {
 	uint64_t id, next_message;
-	uint32_t nodes, found;
+	uint32_t nodes, found, subscriptions, found_subscriptions;
 };
 struct check_body {
 	uint64_t account;
@@ -35,6 +35,16 @@ struct check_name {
 struct check_keyword {
 	uint64_t account;
 	uint32_t mailbox;
+};
+struct check_wait { /* a row of X, or E */
+	uint64_t account, modseq;
+	uint32_t mailbox;
+};
+struct check_live {
+	uint64_t segment, counted, found;
+};
+struct check_thread {
+	uint64_t account, hash, count;
 };
 struct check_run {
 	uint64_t account;
@@ -64,7 +74,9 @@ struct check {
 	void *arg;
 	uint64_t faults;
 	struct check_list accounts, bodies, nodes, names, keywords, facts, runs,
-	    mailboxes, refs, counted, messages;
+	    mailboxes, refs, counted, messages, waits, gone, live, ids, threads;
+	bool totals; /* there is such a row */
+	uint64_t total_messages;
 	size_t next_run;
 	struct segment **segments;
 	size_t nsegments;
@@ -72,6 +84,7 @@ struct check {
 
 void check_fault(struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void check_push(struct check_list *l, const void *x, size_t size);
+struct check_account *check_find_account(struct check *c, uint64_t id);
 void check_compare(struct check *c);
 void check_log(struct check *c, const struct log_pos *end);
 void check_free(struct check *c);

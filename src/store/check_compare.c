@@ -188,14 +188,20 @@ by_account(const void *a, const void *b)
 	    ((const struct check_account *)b)->id);
 }
 
+struct check_account *
+check_find_account(struct check *c, uint64_t id)
+{
+	struct check_account want = {.id = id};
+
+	return c->accounts.n == 0 ? NULL
+				  : bsearch(&want, c->accounts.p, c->accounts.n,
+					sizeof(want), by_account);
+}
+
 static void
 compare_node(struct check *c, struct check_node *n)
 {
-	struct check_account want = {.id = n->account};
-	struct check_account *a =
-	    c->accounts.n == 0 ? NULL
-			       : bsearch(&want, c->accounts.p, c->accounts.n,
-				     sizeof(want), by_account);
+	struct check_account *a = check_find_account(c, n->account);
 	struct check_node *up =
 	    n->parent == 0 ? NULL : find_node(c, n->account, n->parent);
 	struct check_mailbox *m =
@@ -250,6 +256,11 @@ compare_tree(struct check *c)
 		if (a->nodes != a->found)
 			check_fault(c, "account %llu: %u levels, %u counted",
 			    ULL(a->id), a->found, a->nodes);
+		if (a->subscriptions != a->found_subscriptions)
+			check_fault(c,
+			    "account %llu: %u subscriptions, %u counted",
+			    ULL(a->id), a->found_subscriptions,
+			    a->subscriptions);
 	}
 }
 
@@ -294,9 +305,116 @@ compare_mailboxes(struct check *c)
 		check_fault(c, "index: rows of facts without state");
 }
 
+static int
+by_wait(const void *a, const void *b)
+{
+	const struct check_wait *x = a;
+	const struct check_wait *y = b;
+	int o = order(x->account, y->account);
+
+	if (o == 0)
+		o = order(x->mailbox, y->mailbox);
+	return o != 0 ? o : order(x->modseq, y->modseq);
+}
+
+/* Does all that is expunged wait for its end? */
+static void
+compare_waits(struct check *c)
+{
+	if (c->waits.n > 1)
+		qsort(
+		    c->waits.p, c->waits.n, sizeof(struct check_wait), by_wait);
+	EACH(struct check_wait, x, c->gone)
+	{
+		if (c->waits.n == 0 || bsearch(x, c->waits.p, c->waits.n,
+					   sizeof(*x), by_wait) == NULL)
+			check_fault(c,
+			    "account %llu mailbox %u: what is expunged will "
+			    "not be freed",
+			    ULL(x->account), x->mailbox);
+	}
+}
+
+static int
+by_thread(const void *a, const void *b)
+{
+	const struct check_thread *x = a;
+	const struct check_thread *y = b;
+	int o = order(x->account, y->account);
+
+	return o != 0 ? o : order(x->hash, y->hash);
+}
+
+/* Ids count the messages that name them. (Those whose summary is long were
+ * not looked at: there may be more.) */
+static void
+compare_threads(struct check *c)
+{
+	struct check_thread *v = c->ids.p;
+	size_t i = 0;
+
+	if (c->ids.n > 1)
+		qsort(v, c->ids.n, sizeof(*v), by_thread);
+	while (i < c->ids.n) {
+		const struct check_thread *x = &v[i];
+		const struct check_thread *t =
+		    c->threads.n == 0 ? NULL
+				      : bsearch(x, c->threads.p, c->threads.n,
+					    sizeof(*x), by_thread);
+		uint64_t n = 0;
+
+		for (; i < c->ids.n && by_thread(&v[i], x) == 0; i++)
+			n++;
+		if (t == NULL || t->count < n)
+			check_fault(c,
+			    "account %llu: an id of a message is not known to "
+			    "threads",
+			    ULL(x->account));
+	}
+}
+
+static void
+live_found(struct check *c, uint64_t segment, uint64_t bytes)
+{
+	struct check_live x = {.segment = segment, .found = bytes};
+
+	EACH(struct check_live, l, c->live)
+	{
+		if (l->segment == segment) {
+			l->found += bytes;
+			return;
+		}
+	}
+	check_push(&c->live, &x, sizeof(x));
+}
+
+/* What is needed of each segment, and how many messages there are. */
+static void
+compare_totals(struct check *c)
+{
+	EACH(struct check_message, m, c->messages)
+	live_found(c, m->row.header.seg, m->row.log_bytes);
+	EACH(struct check_body, b, c->bodies)
+	live_found(c, b->row.record.seg, b->row.share);
+	EACH(struct check_live, l, c->live)
+	{
+		if (l->counted != l->found)
+			check_fault(c,
+			    "segment %llu: %llu bytes are needed, %llu are "
+			    "counted",
+			    ULL(l->segment), ULL(l->found), ULL(l->counted));
+	}
+	if (c->totals ? c->total_messages != c->messages.n : c->accounts.n > 0)
+		check_fault(c, "%llu messages, %llu counted",
+		    ULL(c->messages.n), ULL(c->total_messages));
+}
+
 void
 check_compare(struct check *c)
 {
+	compare_waits(c);
+	compare_threads(c);
+	compare_totals(c);
 	compare_refs(c);
 	compare_messages(c);
 	compare_tree(c);
@@ -415,7 +533,8 @@ check_free(struct check *c)
 {
 	struct check_list *const all[] = {&c->accounts, &c->bodies, &c->nodes,
 	    &c->names, &c->keywords, &c->facts, &c->runs, &c->mailboxes,
-	    &c->refs, &c->counted, &c->messages};
+	    &c->refs, &c->counted, &c->messages, &c->waits, &c->gone, &c->live,
+	    &c->ids, &c->threads};
 
 	for (size_t i = 0; i < NELEM(all); i++)
 		x_free(&all[i]->p);

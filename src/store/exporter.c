@@ -75,8 +75,9 @@ exporter_skipped(const struct exporter *ex)
 	return ex->skipped;
 }
 
-/* Opens the next mailbox that can hold messages; false: there is none. */
-static bool
+/* Opens the next mailbox that can hold messages. ERR_NOTFOUND: there is
+ * none. One that cannot be read is no reason to go on without it. */
+static enum err
 next_box(struct exporter *ex, struct import_item *it)
 {
 	struct mailbox_info *b;
@@ -92,9 +93,11 @@ next_box(struct exporter *ex, struct import_item *it)
 			e = view_keywords(ex->view, ex->view_ar, &ex->keywords,
 			    &ex->nkeywords);
 		}
-		if (e != OK) { /* deleted meanwhile */
+		if (e != OK) {
 			view_close(&ex->view);
 			arena_free(&ex->view_ar);
+			if (e != ERR_NOTFOUND) /* deleted meanwhile */
+				return e;
 			continue;
 		}
 		ex->seq = 1;
@@ -102,9 +105,9 @@ next_box(struct exporter *ex, struct import_item *it)
 		it->what = IMPORT_BOX;
 		it->mailbox = b->name;
 		it->uidvalidity = view_uidvalidity(ex->view);
-		return true;
+		return OK;
 	}
-	return false;
+	return ERR_NOTFOUND;
 }
 
 static void
@@ -207,13 +210,15 @@ next_message(struct exporter *ex, struct import_item *it)
 enum err
 exporter_next(struct exporter *ex, struct import_item *it, bool *end)
 {
+	enum err e;
+
 	*it = (struct import_item){0};
 	*end = false;
 	if (ex->item_ar == NULL)
 		ex->item_ar = arena_new(0);
 	arena_reset(ex->item_ar);
-	if (ex->view == NULL && next_box(ex, it))
-		return OK;
+	if (ex->view == NULL && (e = next_box(ex, it)) != ERR_NOTFOUND)
+		return e;
 	if (ex->view != NULL) {
 		it->mailbox = ex->boxes[ex->box - 1].name;
 		it->uidvalidity = view_uidvalidity(ex->view);

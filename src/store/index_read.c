@@ -132,47 +132,72 @@ index_get(struct store *st, const struct key *k, struct buf *out)
 	return e;
 }
 
-enum err
-index_scan(struct store *st, const struct key *prefix, str from,
+static enum err
+scan_rows(struct store *st, MDB_cursor *c, const struct key *prefix, str from,
     bool (*each)(void *ctx, str key, str value), void *ctx)
 {
-	struct index *ix = st->index;
 	char start[512];
 	MDB_val mk = {prefix->n + from.n, start};
 	MDB_val mv;
-	MDB_cursor *c;
-	MDB_txn *t;
-	enum err e;
+	enum err e = OK;
 	int r;
 
 	assert(prefix->n + from.n <= sizeof(start));
 	memcpy(start, prefix->p, prefix->n);
 	if (from.n > 0)
 		memcpy(start + prefix->n, from.p, from.n);
+	r = mdb_cursor_get(c, &mk, &mv, MDB_SET_RANGE);
+	while (r == 0) {
+		str key = str_of(mk.mv_data, mk.mv_size);
+		str value;
+
+		if (!str_starts(key, str_of(prefix->p, prefix->n)))
+			break;
+		e = value_check(
+		    st, key, str_of(mv.mv_data, mv.mv_size), &value);
+		if (e != OK || !each(ctx, str_from(key, prefix->n), value))
+			break;
+		r = mdb_cursor_get(c, &mk, &mv, MDB_NEXT);
+	}
+	return r != 0 && r != MDB_NOTFOUND ? read_err(st, r) : e;
+}
+
+/* All in one transaction; n > 1: none has a from. */
+static enum err
+scan(
+    struct store *st, const struct index_part *v, size_t n, str from, void *ctx)
+{
+	struct index *ix = st->index;
+	MDB_cursor *c;
+	MDB_txn *t;
+	enum err e;
+	int r;
+
 	if ((e = reader_get(ix, &t)) != OK)
 		return e;
 	r = mdb_cursor_open(t, ix->dbi, &c);
-	if (r == 0) {
-		r = mdb_cursor_get(c, &mk, &mv, MDB_SET_RANGE);
-		while (r == 0) {
-			str key = str_of(mk.mv_data, mk.mv_size);
-			str value;
-
-			if (!str_starts(key, str_of(prefix->p, prefix->n)))
-				break;
-			e = value_check(
-			    st, key, str_of(mv.mv_data, mv.mv_size), &value);
-			if (e != OK ||
-			    !each(ctx, str_from(key, prefix->n), value))
-				break;
-			r = mdb_cursor_get(c, &mk, &mv, MDB_NEXT);
-		}
+	for (size_t i = 0; i < n && r == 0 && e == OK; i++)
+		e = scan_rows(st, c, &v[i].prefix, from, v[i].each, ctx);
+	if (r == 0)
 		mdb_cursor_close(c);
-	}
 	reader_put(ix, t);
-	if (r != 0 && r != MDB_NOTFOUND)
-		e = read_err(st, r);
-	return e;
+	return r != 0 ? read_err(st, r) : e;
+}
+
+enum err
+index_scan(struct store *st, const struct key *prefix, str from,
+    bool (*each)(void *ctx, str key, str value), void *ctx)
+{
+	struct index_part one = {*prefix, each};
+
+	return scan(st, &one, 1, from, ctx);
+}
+
+enum err
+index_scan_parts(
+    struct store *st, const struct index_part *v, size_t n, void *ctx)
+{
+	return scan(st, v, n, STR_NONE, ctx);
 }
 
 /* Is a row that stands there found by its key too? A page above it may be

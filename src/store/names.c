@@ -5,6 +5,9 @@
  *
  * (1) A name is found level by level, whatever the size of the tree; a list
  *     reads every level once and joins names from the top down.
+ * (2) A row that is lost is not taken for one that never was: a list has as
+ *     many levels and subscriptions as the account counts, and a name is not
+ *     there only if no level has it.
  */
 #include "store/names.h"
 
@@ -132,6 +135,99 @@ node_attrs(const struct node *n)
 	       (n->children > 0 ? MB_HAS_CHILDREN : 0u);
 }
 
+struct lost {
+	uint32_t parent; /* of a name; or the mailbox's number */
+	str level;
+	bool named, there;
+};
+
+static bool
+lost_name(void *ctx, str key, str row)
+{
+	struct lost *l = ctx;
+	struct dec d = dec_of(row);
+
+	dec_u8(&d);
+	while (dec_left(&d) > 0 && !d.bad) {
+		l->named = l->named || str_eq(dec_str(&d), l->level);
+		dec_var(&d);
+	}
+	return !l->named;
+}
+
+static bool
+lost_node(void *ctx, str key, str row)
+{
+	struct lost *l = ctx;
+	struct node n;
+
+	l->there = !l->named && node_decode(row, &n) == OK &&
+		   n.parent == l->parent && str_eq(n.name, l->level);
+	return !l->named && !l->there;
+}
+
+/* (2): nobody is told so without a look at the levels themselves. */
+static enum err
+name_missing(struct acct *a, uint32_t parent, str missing)
+{
+	struct lost l = {.parent = parent};
+	struct index_part v[2] = {
+	    {key_of('N', a->ac->id), lost_name},
+	    {key_of('D', a->ac->id), lost_node},
+	};
+	enum err e;
+
+	if (!name_level(&missing, &l.level))
+		return ERR_NOTFOUND;
+	key_u32(&v[0].prefix, parent);
+	key_u64(&v[0].prefix, hash_xxh3(l.level, 0));
+	if ((e = index_scan_parts(a->st, v, NELEM(v), &l)) != OK)
+		return e;
+	if (!l.there)
+		return ERR_NOTFOUND;
+	index_damaged(a->st, "the name of a mailbox is missing");
+	return ERR_CORRUPT;
+}
+
+static bool
+lost_box(void *ctx, str key, str row)
+{
+	struct lost *l = ctx;
+
+	l->named = l->named || key.n == 0;
+	return false;
+}
+
+static bool
+lost_owner(void *ctx, str key, str row)
+{
+	struct lost *l = ctx;
+	struct node n;
+
+	l->there =
+	    !l->named && node_decode(row, &n) == OK && n.mailbox == l->parent;
+	return !l->named && !l->there;
+}
+
+enum err
+box_missing(struct acct *a, uint32_t id)
+{
+	struct lost l = {.parent = id};
+	struct index_part v[2] = {
+	    {key_of('M', a->ac->id), lost_box},
+	    {key_of('D', a->ac->id), lost_owner},
+	};
+	enum err e;
+
+	key_u32(&v[0].prefix, id);
+	if ((e = index_scan_parts(a->st, v, NELEM(v), &l)) != OK)
+		return e;
+	if (!l.there)
+		return ERR_NOTFOUND;
+	index_damaged(a->st, "the row of a mailbox is missing");
+	return ERR_CORRUPT;
+}
+
 enum err
 mailbox_find(
     struct acct *a, struct arena *ar, str name, struct mailbox_info *info)
@@ -142,6 +238,8 @@ mailbox_find(
 	bool yes;
 	enum err e = name_walk(a->st, a->ac->id, name, &id, &deepest, &missing);
 
+	if (e == ERR_NOTFOUND)
+		return name_missing(a, deepest, missing);
 	if (e == OK)
 		e = node_get(a->st, a->ac->id, id, &n);
 	if (e != OK)
@@ -172,8 +270,23 @@ struct listing {
 	struct mailbox_info *out;
 	size_t nout, out_cap;
 	struct map *by_name; /* index + 1 */
+	str *subs;
+	size_t nsubs, subs_cap;
+	struct account counted; /* its nodes and subscriptions */
 	bool full, bad;
 };
+
+static bool
+each_account(void *ctx, str key, str row)
+{
+	struct listing *l = ctx;
+
+	if (key.n > 0)
+		return false;
+	l->bad = account_decode(row, &l->counted) != OK;
+	x_free_str(&l->counted.name);
+	return false;
+}
 
 static bool
 each_node(void *ctx, str key, str row)
@@ -248,25 +361,17 @@ each_subscription(void *ctx, str key, str row)
 
 	dec_u8(&d);
 	while (dec_left(&d) > 0) {
-		str name = dec_str(&d);
-		size_t i;
+		str name = arena_dup(l->ar, dec_str(&d));
 
 		dec_var(&d);
 		if (d.bad)
 			break;
-		i = (size_t)(uintptr_t)map_get(l->by_name, name);
-		if (i > 0) {
-			l->out[i - 1].attrs |= MB_SUBSCRIBED;
-			continue;
-		}
-		name = arena_dup(l->ar, name);
 		if (name.p == NULL ||
-		    !ARENA_PUSH(l->ar, l->out, l->nout, l->out_cap)) {
+		    !ARENA_PUSH(l->ar, l->subs, l->nsubs, l->subs_cap)) {
 			l->full = true;
 			return false;
 		}
-		l->out[l->nout++] = (struct mailbox_info){
-		    .name = name, .attrs = MB_SUBSCRIBED | MB_NONEXISTENT};
+		l->subs[l->nsubs++] = name;
 	}
 	l->bad = l->bad || d.bad;
 	return !d.bad;
@@ -317,23 +422,47 @@ list_nodes(struct listing *l)
 	return OK;
 }
 
+static enum err
+list_subscriptions(struct listing *l)
+{
+	for (size_t k = 0; k < l->nsubs; k++) {
+		size_t i = (size_t)(uintptr_t)map_get(l->by_name, l->subs[k]);
+
+		if (i > 0) {
+			l->out[i - 1].attrs |= MB_SUBSCRIBED;
+			continue;
+		}
+		if (!ARENA_PUSH(l->ar, l->out, l->nout, l->out_cap))
+			return ERR_LIMIT;
+		l->out[l->nout++] = (struct mailbox_info){.name = l->subs[k],
+		    .attrs = MB_SUBSCRIBED | MB_NONEXISTENT};
+	}
+	return OK;
+}
+
 enum err
 mailbox_list(
     struct acct *a, struct arena *ar, struct mailbox_info **v, size_t *n)
 {
 	struct listing l = {.ar = ar, .by_id = map_new(), .by_name = map_new()};
-	struct key k = key_of('D', a->ac->id);
-	enum err e = index_scan(a->st, &k, STR_NONE, each_node, &l);
+	const struct index_part parts[] = {
+	    {key_of('A', a->ac->id), each_account},
+	    {key_of('D', a->ac->id), each_node},
+	    {key_of('Z', a->ac->id), each_subscription},
+	};
+	enum err e = index_scan_parts(a->st, parts, NELEM(parts), &l);
 
-	if (e == OK && !l.full && !l.bad)
-		e = list_nodes(&l);
-	k = key_of('Z', a->ac->id);
-	if (e == OK)
-		e = index_scan(a->st, &k, STR_NONE, each_subscription, &l);
-	if (e == OK && l.bad)
-		e = ERR_CORRUPT;
 	if (e == OK && l.full)
 		e = ERR_LIMIT;
+	if (e == OK && (l.bad || l.n != l.counted.nodes ||
+			   l.nsubs != l.counted.subscriptions)) {
+		index_damaged(a->st, "rows of the tree are missing"); /* (2) */
+		e = ERR_CORRUPT;
+	}
+	if (e == OK)
+		e = list_nodes(&l);
+	if (e == OK)
+		e = list_subscriptions(&l);
 	if (e == OK && l.nout > 1)
 		qsort(l.out, l.nout, sizeof(*l.out), by_name);
 	map_free(&l.by_id);
@@ -354,7 +483,7 @@ mailbox_status(struct acct *a, uint32_t id, struct mailbox_status *s)
 	bool gone;
 
 	if (e != OK)
-		return e;
+		return e == ERR_NOTFOUND ? box_missing(a, id) : e;
 	pthread_mutex_lock(&m->mu);
 	gone = m->dead;
 	*s = (struct mailbox_status){.messages = m->messages,

@@ -19,4 +19,8 @@ enum err name_subscribed(
 /* An account at first sight: ACCOUNT, its mailboxes and subscriptions. */
 enum err account_make(struct acct *a, str name) MUST_CHECK;
 
+/* No row says that there is such a mailbox: ERR_NOTFOUND, unless a level of
+ * the tree holds it: then the row is lost, and that is damage. */
+enum err box_missing(struct acct *a, uint32_t id) MUST_CHECK;
+
 #endif

@@ -390,7 +390,20 @@ load_history(struct mbox *m)
 		return OK;
 	}
 	buf_free(&page.b);
+	if (e == ERR_NOTFOUND && m->last_expunge > 0 && !m->st->rebuilding)
+		return corrupt(m, "no rows of history");
 	return e == ERR_NOTFOUND ? OK : e;
+}
+
+/* Has each entry its list of keywords whose word says that there is one? */
+static bool
+more_missing(const struct mbox *m, const struct chunk *c)
+{
+	for (uint32_t i = 0; i < c->u->n; i++)
+		if ((c->flags[i] & FLAG_MORE) &&
+		    map_get_u64(m->more, c->u->uid[i]) == NULL)
+			return true;
+	return false;
 }
 
 static enum err
@@ -425,6 +438,10 @@ load_full(struct mbox *m)
 		e = index_scan(m->st, &k, STR_NONE, each_gone, &l);
 	if (e == OK)
 		e = load_history(m);
+	for (size_t i = 0; i < l.n && !l.bad; i++)
+		l.bad = more_missing(m, l.c[i]);
+	for (size_t i = 0; i < m->nc && !l.bad; i++)
+		l.bad = more_missing(m, m->c[i]);
 	if (e == OK && (l.bad || l.entries + have != m->messages))
 		e = corrupt(m, "rows of a mailbox");
 	if (e != OK) {

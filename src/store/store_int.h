@@ -155,6 +155,14 @@ void index_walk_end(struct index_walk *w);
  * not seen: (3), or flush before. key comes without the prefix. */
 enum err index_scan(struct store *st, const struct key *prefix, str from,
     bool (*each)(void *ctx, str key, str value), void *ctx) MUST_CHECK;
+/* The same for several prefixes, at one moment of LMDB: counts in one table
+ * hold for the rows of another. */
+struct index_part {
+	struct key prefix;
+	bool (*each)(void *ctx, str key, str value);
+};
+enum err index_scan_parts(struct store *st, const struct index_part *v,
+    size_t n, void *ctx) MUST_CHECK;
 /* The last row of LMDB whose key begins with prefix and is at most prefix +
  * upto. */
 enum err index_floor(struct store *st, const struct key *prefix, str upto,

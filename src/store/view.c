@@ -4,7 +4,7 @@
  * Views: opening, looking at entries, sleeping and waking. What a session
  * has to be told: view_sync.c. The rules: view.h.
  */
-#include "store/view.h"
+#include "store/names.h"
 #include "store/log.h"
 #include "store/summary.h"
 
@@ -113,7 +113,7 @@ view_open(struct acct *a, uint32_t mailbox, bool readonly, uint64_t watcher,
 	if (mailbox == 0)
 		return ERR_CANNOT;
 	if ((e = mbox_get(a->st, a->ac->id, mailbox, &m)) != OK)
-		return e;
+		return e == ERR_NOTFOUND ? box_missing(a, mailbox) : e;
 	if (m->dead || (e = mbox_pin(m, CONTENT_FULL)) != OK) {
 		mbox_unref(&m);
 		return e != OK ? e : ERR_NOTFOUND;
