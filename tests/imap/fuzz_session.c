@@ -583,6 +583,6 @@ fuzz_one(str in)
 	os_clock_fix(1700000000, 1);
 	os_random_fix(1);
 	two_sessions(in);
-	if (in.n % 4 == 0)
+	if (in.n % 8 == 0)
 		cut_differently(in);
 }
