@@ -98,10 +98,12 @@ uidl_put(struct mbox *m, uint32_t uid, str uidl)
 		old = map_del_u64(m->uidl, uid);
 		if (old != NULL)
 			index_del(m->st, &k);
+		m->uidls -= old != NULL && m->uidls != UIDLS_UNKNOWN;
 		x_free(&old);
 		return;
 	}
 	old = map_put_u64(m->uidl, uid, x_cstr(uidl));
+	m->uidls += old == NULL && m->uidls != UIDLS_UNKNOWN;
 	x_free(&old);
 	enc_u8(&row, 1);
 	buf_str_add(&row, uidl);

@@ -142,6 +142,7 @@ row_mailbox(struct check *c, struct dec *k, str v)
 	x.size = m.size;
 	x.deleted_size = m.deleted_size;
 	x.keywords = m.nkeywords;
+	x.uidls = m.uidls;
 	check_push(&c->mailboxes, &x, sizeof(x));
 	return true;
 }
@@ -476,6 +477,19 @@ row_subscription(struct check *c, struct dec *k, str v)
 }
 
 static bool
+row_uidl(struct check *c, struct dec *k, str v)
+{
+	uint64_t account = dec_be64(k);
+	struct check_keyword x = {account, dec_be32(k)};
+
+	dec_be32(k);
+	if (!dec_end(k) || v.n < 2)
+		return false;
+	check_push(&c->uidls, &x, sizeof(x));
+	return true;
+}
+
+static bool
 row_live(struct check *c, struct dec *k, str v)
 {
 	uint64_t segment = dec_be64(k);
@@ -506,6 +520,7 @@ each_row(void *ctx, str key, str value, bool ok)
 	    ['F'] = row_facts,
 	    ['G'] = row_live,
 	    ['K'] = row_keyword,
+	    ['L'] = row_uidl,
 	    ['M'] = row_mailbox,
 	    ['N'] = row_name,
 	    ['R'] = row_refs,

@@ -56,6 +56,7 @@ struct check_mailbox {
 	uint32_t id, node, uidvalidity, uidnext, messages, unseen, deleted;
 	uint32_t keywords, last_uid, found_messages, found_unseen;
 	uint32_t found_deleted, found_more, rows_more, found_keywords;
+	uint32_t uidls, found_uidls;
 	uint64_t found_size, found_deleted_size;
 	bool dead, in_tree;
 };
@@ -74,7 +75,8 @@ struct check {
 	void *arg;
 	uint64_t faults;
 	struct check_list accounts, bodies, nodes, names, keywords, facts, runs,
-	    mailboxes, refs, counted, messages, waits, gone, live, ids, threads;
+	    mailboxes, refs, counted, messages, waits, gone, live, ids, threads,
+	    uidls;
 	bool totals; /* there is such a row */
 	uint64_t total_messages;
 	size_t next_run;

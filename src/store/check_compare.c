@@ -280,8 +280,25 @@ compare_mailboxes(struct check *c)
 			    "which is not there",
 			    ULL(k->account), k->mailbox);
 	}
+	EACH(struct check_keyword, k, c->uidls)
+	{
+		struct check_mailbox *m =
+		    find_mailbox(c, k->account, k->mailbox);
+
+		if (m != NULL)
+			m->found_uidls++;
+		else
+			check_fault(c,
+			    "account %llu: UIDLs of mailbox %u, which is not "
+			    "there",
+			    ULL(k->account), k->mailbox);
+	}
 	EACH(struct check_mailbox, m, c->mailboxes)
 	{
+		if (m->uidls != UIDLS_UNKNOWN && m->uidls != m->found_uidls)
+			check_fault(c,
+			    "account %llu mailbox %u: %u UIDLs, %u counted",
+			    ULL(m->account), m->id, m->found_uidls, m->uidls);
 		if (m->found_messages != m->messages ||
 		    m->found_unseen != m->unseen ||
 		    m->found_deleted != m->deleted ||
@@ -534,7 +551,7 @@ check_free(struct check *c)
 	struct check_list *const all[] = {&c->accounts, &c->bodies, &c->nodes,
 	    &c->names, &c->keywords, &c->facts, &c->runs, &c->mailboxes,
 	    &c->refs, &c->counted, &c->messages, &c->waits, &c->gone, &c->live,
-	    &c->ids, &c->threads};
+	    &c->ids, &c->threads, &c->uidls};
 
 	for (size_t i = 0; i < NELEM(all); i++)
 		x_free(&all[i]->p);

@@ -103,6 +103,8 @@ struct mbox {
 	uint32_t recent_from, recent;
 	uint32_t messages, unseen, deleted;
 	uint32_t nkeywords;
+#define UIDLS_UNKNOWN UINT32_MAX /* a row of before: counted when read */
+	uint32_t uidls;
 	uint64_t size, deleted_size;
 	uint64_t last_expunge; /* modseq */
 	atomic_uint_fast64_t modseq;

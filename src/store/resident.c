@@ -24,7 +24,9 @@ struct mbox_key {
 static void
 head_encode(const struct mbox *m, struct buf *b)
 {
-	enc_u8(b, 1);
+	bool counted = m->uidls != UIDLS_UNKNOWN;
+
+	enc_u8(b, counted ? 2 : 1);
 	enc_u8(b, m->dead);
 	enc_var(b, m->node);
 	enc_var(b, m->uidvalidity);
@@ -39,14 +41,17 @@ head_encode(const struct mbox *m, struct buf *b)
 	enc_var(b, m->size);
 	enc_var(b, m->deleted_size);
 	enc_var(b, m->nkeywords);
+	if (counted)
+		enc_var(b, m->uidls);
 }
 
 enum err
 mbox_head_decode(str row, struct mbox *m)
 {
 	struct dec d = dec_of(row);
+	unsigned form = dec_u8(&d);
 
-	if (dec_u8(&d) != 1)
+	if (form < 1 || form > 2)
 		return ERR_CORRUPT;
 	m->dead = dec_u8(&d) != 0;
 	m->node = (uint32_t)dec_var(&d);
@@ -62,6 +67,7 @@ mbox_head_decode(str row, struct mbox *m)
 	m->size = dec_var(&d);
 	m->deleted_size = dec_var(&d);
 	m->nkeywords = (uint32_t)dec_var(&d);
+	m->uidls = form == 1 ? UIDLS_UNKNOWN : (uint32_t)dec_var(&d);
 	return dec_end(&d) ? OK : ERR_CORRUPT;
 }
 
@@ -438,6 +444,9 @@ load_full(struct mbox *m)
 		e = index_scan(m->st, &k, STR_NONE, each_gone, &l);
 	if (e == OK)
 		e = load_history(m);
+	if (m->uidls == UIDLS_UNKNOWN && e == OK)
+		m->uidls = (uint32_t)map_count(m->uidl);
+	l.bad = l.bad || map_count(m->uidl) != m->uidls;
 	for (size_t i = 0; i < l.n && !l.bad; i++)
 		l.bad = more_missing(m, l.c[i]);
 	for (size_t i = 0; i < m->nc && !l.bad; i++)
