@@ -87,6 +87,8 @@ link_ready(void *arg)
 		return;
 	pthread_mutex_lock(&l->lock);
 	writing(l, chan_flush(l->ch));
+	if (l->watch != NULL && l->rest_ms > 0)
+		net_watch_rest(l->watch, l->rest_ms);
 	pthread_mutex_unlock(&l->lock);
 }
 

@@ -25,6 +25,9 @@ struct link {
 	uint32_t index;
 	/* Tells the supervisor, who starts the peer anew. */
 	void (*bad)(struct link *l);
+	/* Nobody waits for what comes, or who does takes it by link_hear: no
+	 * thread is woken more often than this, in ms. 0: for each message. */
+	int rest_ms;
 	pthread_mutex_t hears; /* held by who takes messages */
 	pthread_mutex_t lock;
 	struct watch *watch; /* lock; NULL: not connected */

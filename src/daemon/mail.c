@@ -12,6 +12,8 @@
 
 #define THREADS 64
 #define GRANTS_MS 60000
+/* A grant is there before anybody presents it, and is taken then. */
+#define AUTH_REST_MS 20
 #define LAST_WORDS_MS 100 /* when the store has stopped */
 
 /* ---- links ---- */
@@ -256,6 +258,7 @@ net_begin(struct mail *m)
 	m->net = net_new(&o);
 	link_init(&m->auth, m->net, "auth", from_auth, m);
 	grants_hear(m->grants, hear_auth, &m->auth);
+	m->auth.rest_ms = AUTH_REST_MS;
 	link_init(&m->intake, m->net, "intake", from_intake, m);
 	m->auth.bad = m->intake.bad = tell_bad;
 	m->fronts = x_array(m->child->fronts, sizeof(*m->fronts));

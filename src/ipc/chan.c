@@ -156,16 +156,14 @@ enqueue(struct chan *c, struct msg *m)
 }
 
 enum err
-chan_send(struct chan *c, struct msg *m)
+chan_offer(struct chan *c, struct msg *m)
 {
 	bool was_empty = false, queued = false;
 	enum err e = OK;
 	int sent = 0;
 
-	if (!buf_ok(&m->b)) {
-		msg_free(m);
+	if (!buf_ok(&m->b))
 		return ERR_TOOBIG;
-	}
 	/* (5) */
 	if (!c->dead && c->count == 0)
 		sent = send_one(c, m);
@@ -177,10 +175,20 @@ chan_send(struct chan *c, struct msg *m)
 	}
 	if (sent < 0 || (sent == 0 && !queued))
 		e = ERR_UNAVAILABLE;
-	if (!queued)
+	if (e == OK && !queued)
 		msg_free(m);
-	else if (was_empty && c->on_queue != NULL)
+	else if (queued && was_empty && c->on_queue != NULL)
 		c->on_queue(c->on_queue_arg);
+	return e;
+}
+
+enum err
+chan_send(struct chan *c, struct msg *m)
+{
+	enum err e = chan_offer(c, m);
+
+	if (e != OK)
+		msg_free(m);
 	return e;
 }
 

@@ -182,6 +182,8 @@ void chan_rebind(struct chan *c, int fd);
 uint32_t chan_epoch(const struct chan *c);
 /* Sends and frees m, whatever comes of it. ERR_UNAVAILABLE: no peer. */
 enum err chan_send(struct chan *c, struct msg *m);
+/* The same, but what could not be sent is still the caller's. */
+enum err chan_offer(struct chan *c, struct msg *m) MUST_CHECK;
 /* The next message, or false: none now. *dead: the peer has gone (or sent
  * what is no message): drop the channel. Free m after use. */
 bool chan_recv(struct chan *c, struct msg *m, bool *dead);

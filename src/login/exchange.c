@@ -11,7 +11,6 @@
  *     socket; one with TLS stays here, pumped into a socketpair.
  */
 #include <errno.h>
-#include <fcntl.h>
 
 #include "login/login_int.h"
 
@@ -318,7 +317,7 @@ login_handover(struct conn *c, struct session *s)
 	struct buf rest = {0};
 	struct tls_facts tls;
 	struct msg m;
-	int fd, copy;
+	int fd;
 
 	s->state = AT_HANDOVER;
 	if (out_queued(c) > 0)
@@ -334,13 +333,12 @@ login_handover(struct conn *c, struct session *s)
 		buf_free(&rest);
 		return NEXT_CLOSE;
 	}
-	/* mail may have gone this very moment; the client shall know. */
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	session_msg_end(c, &m, buf_str(&rest), fd);
-	if (chan_send(s->env->mail, &m) != OK && copy >= 0)
-		(void)os_write_all(
-		    copy, s->d->stopping, strlen(s->d->stopping));
-	os_close(&copy);
+	/* mail may have gone this very moment; the client shall know. */
+	if (chan_offer(s->env->mail, &m) != OK) {
+		(void)os_write_all(fd, s->d->stopping, strlen(s->d->stopping));
+		msg_free(&m);
+	}
 	login_wipe(&rest);
 	return NEXT_GONE;
 }

@@ -7,6 +7,11 @@
  * are in use and there is no unauthenticated connection to shed, oldest
  * first. At eight tenths the listeners are not armed at all.
  *
+ * The fronts share their listeners. The kernel tells one of them of a
+ * connection, the one that asked first; each asks anew after TAKES
+ * connections, so that they take turns. It is told of by edge: whoever is
+ * told takes what there is, or asks anew.
+ *
  * Connections are counted per address in a table that the fronts share:
  * every process writes its own row and reads all, so that a row can be
  * cleared when its process has died.
@@ -21,6 +26,7 @@
 
 #define COUNTS 65536
 #define ACCEPT_AT_ONCE 16
+#define TAKES 8
 #define HOLD_MS 100
 
 static uint64_t
@@ -29,22 +35,50 @@ listen_id(unsigned i)
 	return ID_SPECIAL | (uint64_t)SP_LISTEN << 32 | i;
 }
 
+/* wlock is held. */
+static void
+listener_arm(struct listener *l, unsigned index)
+{
+	struct epoll_event e = {
+	    .events = EPOLLIN | EPOLLET | EPOLLEXCLUSIVE,
+	    .data.u64 = listen_id(index),
+	};
+
+	l->armed = true;
+	l->again = false;
+	l->taken = 0;
+	if (epoll_ctl(l->net->ep, EPOLL_CTL_ADD, l->fd, &e) != 0)
+		log_error("epoll_ctl", KV_ERRNO(errno));
+}
+
+/* By hand, even before closing: the socket lives on in other processes, and
+ * what was told to nobody here would be told to nobody there. wlock is held. */
+static void
+listener_disarm(struct listener *l)
+{
+	if (l->armed)
+		epoll_ctl(l->net->ep, EPOLL_CTL_DEL, l->fd, NULL);
+	l->armed = false;
+}
+
 void
 net_listen(
     struct net *n, int fd, const struct service *s, struct tls *tls, void *user)
 {
 	struct listener *l;
-	bool in = false;
+	int one = 1;
 
+	/* Accepted sockets have it from here; others know no such thing. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	pthread_mutex_lock(&n->wlock);
 	if (n->nlisteners == LISTEN_MAX)
 		log_panic("too many listeners");
 	if (n->own_counts == NULL && n->o.shared_counts == NULL)
 		n->own_counts = x_array(COUNTS, sizeof(uint32_t));
 	l = &n->listeners[n->nlisteners];
-	*l = (struct listener){n, fd, s, NULL, user, true};
+	*l = (struct listener){.net = n, .fd = fd, .svc = s, .user = user};
 	l->tls = tls == NULL ? NULL : tls_ref(tls);
-	pool_arm(n, fd, listen_id(n->nlisteners++), EPOLLIN, &in);
+	listener_arm(l, n->nlisteners++);
 	pthread_mutex_unlock(&n->wlock);
 }
 
@@ -57,8 +91,10 @@ net_listen_stop(struct net *n)
 
 		while (l->running && !pthread_equal(l->runner, pthread_self()))
 			pthread_cond_wait(&n->wcond, &n->wlock);
-		if (l->fd >= 0)
+		if (l->fd >= 0) {
+			listener_disarm(l);
 			os_close(&l->fd);
+		}
 		tls_unref(&l->tls);
 	}
 	pthread_mutex_unlock(&n->wlock);
@@ -252,7 +288,6 @@ listen_admit(struct net *n, unsigned index, int fd, struct os_addr *peer)
 	/* Its service does not change; its context is the accepting one's. */
 	const struct listener *l = &n->listeners[index];
 	uint32_t row = NO_SLOT;
-	int one = 1;
 	char key[16];
 
 	if (!os_addr_loopback(peer)) {
@@ -271,75 +306,91 @@ listen_admit(struct net *n, unsigned index, int fd, struct os_addr *peer)
 		refuse(l, fd, peer, "too many connections");
 		return;
 	}
-	if (peer->ss.ss_family != AF_UNIX)
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (conn_make(n, fd, l->svc, l->user, peer, STR_NONE, l->tls, row) == 0)
 		refuse(l, fd, peer, "too many connections");
 }
 
-void
-listen_ready(struct net *n, unsigned index)
+/* Accepts what has come, from l, a copy. Returns how many; *hold: something
+ * is short, and the listener is to rest. */
+static unsigned
+accept_some(const struct listener *l, unsigned index, bool *hold)
 {
-	struct listener l;
+	struct net *n = l->net;
 	struct os_addr peer;
-	bool in = true, hold = false;
+	unsigned i;
 	int fd;
 
-	pthread_mutex_lock(&n->wlock);
-	l = n->listeners[index];
-	n->listeners[index].armed = false;
-	n->listeners[index].running = true;
-	n->listeners[index].runner = pthread_self();
-	if (l.tls != NULL)
-		tls_ref(l.tls);
-	pthread_mutex_unlock(&n->wlock);
-	for (int i = 0; i < ACCEPT_AT_ONCE && l.fd >= 0; i++) {
+	*hold = false;
+	for (i = 0; i < ACCEPT_AT_ONCE; i++) {
 		if (n->o.fds_max != 0 &&
 		    atomic_load(&n->nfds) * 10ull >= n->o.fds_max * 8) {
-			hold = true;
+			*hold = true;
 			break;
 		}
-		fd = os_accept(l.fd, &peer);
+		fd = os_accept(l->fd, &peer);
+		if (fd < 0 && errno == ECONNABORTED)
+			continue;
 		if (fd < 0) {
 			/* No descriptor, no memory: not at once again (R99) */
-			hold = errno != EAGAIN && errno != ECONNABORTED;
-			if (hold)
+			*hold = errno != EAGAIN;
+			if (*hold)
 				log_error("accept", KV_ERRNO(errno));
 			break;
 		}
 		listen_admit(n, index, fd, &peer);
 	}
+	return i;
+}
+
+void
+listen_ready(struct net *n, unsigned index)
+{
+	struct listener *l = &n->listeners[index], copy;
+	unsigned taken;
+	bool hold;
+
+	pthread_mutex_lock(&n->wlock);
+	if (l->fd < 0 || !l->armed || l->running) {
+		l->again = true;
+		pthread_mutex_unlock(&n->wlock);
+		return;
+	}
+	l->running = true;
+	l->runner = pthread_self();
+	copy = *l;
+	if (copy.tls != NULL)
+		tls_ref(copy.tls);
+	pthread_mutex_unlock(&n->wlock);
+	taken = accept_some(&copy, index, &hold);
 	if (hold)
 		young_shed(n);
 	pthread_mutex_lock(&n->wlock);
-	n->listeners[index].running = false;
+	l->running = false;
 	pthread_cond_broadcast(&n->wcond);
-	if (n->listeners[index].fd >= 0) {
-		if (hold) {
-			timer_hold(n, HOLD_MS);
-		} else {
-			n->listeners[index].armed = true;
-			pool_arm(n, l.fd, listen_id(index), EPOLLIN, &in);
-		}
+	l->taken += taken;
+	if (l->fd >= 0 && hold) {
+		listener_disarm(l);
+		timer_hold(n, HOLD_MS);
+	} else if (l->fd >= 0 &&
+		   (l->again || taken == ACCEPT_AT_ONCE || l->taken >= TAKES)) {
+		/* What has come meanwhile is told of again. */
+		listener_disarm(l);
+		listener_arm(l, index);
 	}
 	pthread_mutex_unlock(&n->wlock);
-	tls_unref(&l.tls);
+	tls_unref(&copy.tls);
 }
 
 /* Some time has passed: those that were held are armed again. */
 void
 listen_resume(struct net *n)
 {
-	bool in = true;
-
 	pthread_mutex_lock(&n->wlock);
 	for (unsigned i = 0; i < n->nlisteners; i++) {
 		struct listener *l = &n->listeners[i];
 
-		if (l->fd < 0 || l->armed)
-			continue;
-		l->armed = true;
-		pool_arm(n, l->fd, listen_id(i), EPOLLIN, &in);
+		if (l->fd >= 0 && !l->armed)
+			listener_arm(l, i);
 	}
 	pthread_mutex_unlock(&n->wlock);
 }

@@ -114,6 +114,8 @@ net_watch(struct net *n, int fd, void (*ready)(void *arg), void *arg);
 void net_watch_into(struct net *n, int fd, void (*ready)(void *arg), void *arg,
     struct watch **w);
 void net_watch_write(struct watch *w, bool on);
+/* For ready: when it returns, nobody is called for ms. */
+void net_watch_rest(struct watch *w, int ms);
 void net_unwatch(struct watch **w);
 /* Calls tick(arg) every ms on a pool thread. */
 void net_tick(struct net *n, int ms, void (*tick)(void *arg), void *arg);

@@ -173,6 +173,8 @@ struct listener {
 	struct tls *tls; /* wlock */
 	void *user;
 	bool armed, running; /* wlock */
+	bool again;          /* wlock; told while it ran */
+	unsigned taken;      /* wlock; since it was armed */
 	pthread_t runner;    /* wlock */
 };
 struct watch {
@@ -182,6 +184,8 @@ struct watch {
 	void *arg;
 	uint32_t index, gen;
 	bool writing, running, dead, waited_for;
+	bool resting; /* not armed until watch_resume */
+	int rest_ms;
 	pthread_t runner;
 };
 struct tick {
@@ -226,15 +230,15 @@ struct net {
 	_Atomic uint32_t nconns;
 	_Atomic uint32_t nfds;
 	_Atomic bool stopping;
-	_Atomic bool held; /* listeners are not armed: too few descriptors */
-	_Atomic int64_t held_until_ms;
 
 	pthread_mutex_t tlock;
 	uint32_t wheel[WHEEL];
 	int64_t wheel_at; /* the wheel has turned to this time, ms */
 	int64_t tfd_ms;   /* the timerfd rings then; 0: it does not */
 	uint32_t wheel_count;
-	struct tick *ticks; /* tlock */
+	struct tick *ticks;    /* tlock */
+	int64_t held_until_ms; /* tlock; 0, or when the listeners and watches
+				  that rest are armed again */
 
 	pthread_mutex_t ulock;
 	uint32_t young_head, young_tail;
@@ -242,7 +246,7 @@ struct net {
 	pthread_mutex_t wlock; /* watches, listeners, contexts */
 	pthread_cond_t wcond;
 	struct watch *watches[WATCH_MAX];
-	uint32_t watch_gen;
+	uint32_t watch_gen, watches_end;
 	struct listener listeners[LISTEN_MAX];
 	unsigned nlisteners;
 	struct {
@@ -330,6 +334,7 @@ struct tls *listen_context(struct net *n, const struct service *s);
 
 /* watch.c */
 void watch_ready(struct net *n, uint64_t id);
+void watch_resume(struct net *n);
 void watch_free(struct net *n);
 
 /* tls.c; results as of read and write, errno EAGAIN with *want set. */
@@ -344,6 +349,8 @@ void tls_ready(struct conn *c);
 /* Says close_notify. False: not yet all, again when c->fd is writable. */
 bool tls_bye(struct conn *c);
 void tls_conn_free(struct conn *c);
+/* What is written from now on is the last: it goes with the stream's end. */
+void tls_last(struct conn *c);
 
 /* pump.c */
 enum pumped { PUMP_WAIT, PUMP_AGAIN, PUMP_END };

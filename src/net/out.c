@@ -577,6 +577,8 @@ write_plain(struct conn *c)
 		return r;
 	}
 	m.msg_iovlen = (size_t)head_vector(&c->io->out, v, IOVS, &more);
+	/* Last words go with the end of the stream, which pushes them. */
+	more = more || c->phase == PH_CLOSE;
 	r = sendmsg(
 	    c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0));
 	if (r > 0)

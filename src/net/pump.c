@@ -196,6 +196,8 @@ pump_out(struct conn *c, struct pump *p, bool *moved)
 		p->ready2 = false;
 		w->eof = r == 0 || errno != EAGAIN;
 	}
+	if (w->eof && w->at < w->n)
+		tls_last(c);
 	while (w->at < w->n) {
 		r = client_write(c, w->p + w->at, w->n - w->at, &want);
 		if (r < 0 && errno == EINTR)

@@ -203,21 +203,34 @@ ticks_run(struct net *n)
 	}
 }
 
+/* Is it time that what rests is armed again? */
+static bool
+held_over(struct net *n)
+{
+	bool over;
+
+	pthread_mutex_lock(&n->tlock);
+	over = n->held_until_ms != 0 && n->held_until_ms <= os_mono_ms();
+	if (over)
+		n->held_until_ms = 0;
+	pthread_mutex_unlock(&n->tlock);
+	return over;
+}
+
 void
 timer_turn(struct net *n)
 {
 	conn_id ids[64];
-	int64_t now, held;
+	int64_t now;
 	unsigned count;
 	uint64_t rings;
 	bool in = true;
 
 	if (read(n->tfd, &rings, sizeof(rings)) < 0)
 		rings = 0;
-	held = atomic_load(&n->held_until_ms);
-	if (held != 0 && held <= os_mono_ms()) {
-		atomic_store(&n->held_until_ms, 0);
+	if (held_over(n)) {
 		listen_resume(n);
+		watch_resume(n);
 	}
 	do {
 		now = os_mono_ms();
@@ -230,6 +243,8 @@ timer_turn(struct net *n)
 			for (struct tick *t = n->ticks; t != NULL; t = t->next)
 				if (!t->running)
 					ring_at(n, MAX(t->due_ms, now + 1));
+			if (n->held_until_ms != 0)
+				ring_at(n, n->held_until_ms);
 		}
 		pthread_mutex_unlock(&n->tlock);
 		for (unsigned i = 0; i < count; i++)
@@ -243,13 +258,17 @@ timer_turn(struct net *n)
 	pthread_mutex_unlock(&n->tlock);
 }
 
-/* Rings again in ms, for the listeners' sake. */
+/* Rings again in ms at the latest, for the sake of listeners and watches
+ * that rest. */
 void
 timer_hold(struct net *n, int64_t ms)
 {
+	int64_t at = os_mono_ms() + ms;
+
 	pthread_mutex_lock(&n->tlock);
-	atomic_store(&n->held_until_ms, os_mono_ms() + ms);
-	ring_at(n, os_mono_ms() + ms);
+	if (n->held_until_ms == 0 || n->held_until_ms > at)
+		n->held_until_ms = at;
+	ring_at(n, at);
 	pthread_mutex_unlock(&n->tlock);
 }
 

@@ -55,7 +55,8 @@ struct tls_conn {
 	int fd; /* the connection's */
 	unsigned empty;
 	bool done, broken;
-	bool dry; /* (5) */
+	bool dry;  /* (5) */
+	bool last; /* see tls_last */
 	const char *version, *cipher, *sni;
 	char *client;
 	uint8_t exporter[32];
@@ -193,7 +194,8 @@ sock_write(BIO *b, const char *p, int n)
 
 	BIO_clear_retry_flags(b);
 	do
-		r = send(t->fd, p, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		r = send(t->fd, p, (size_t)n,
+		    MSG_DONTWAIT | MSG_NOSIGNAL | (t->last ? MSG_MORE : 0));
 	while (r < 0 && errno == EINTR);
 	if (r < 0 && errno == EAGAIN)
 		BIO_set_retry_write(b);
@@ -679,10 +681,18 @@ tls_bye(struct conn *c)
 	if (!tls_on(c) || !t->done || t->broken)
 		return true;
 	ERR_clear_error();
+	tls_last(c);
 	r = SSL_shutdown(t->ssl);
 	more = r < 0 && SSL_get_error(t->ssl, r) == SSL_ERROR_WANT_WRITE;
 	ERR_clear_error();
 	return !more;
+}
+
+void
+tls_last(struct conn *c)
+{
+	if (c->tls != NULL)
+		c->tls->last = true;
 }
 
 void

@@ -6,6 +6,7 @@
  *
  * (1) ready of one watch never runs twice at once: it is armed one-shot and
  *     armed again only when ready has returned.
+ *     Between the two it may rest: there is news, and nobody is woken.
  * (2) When net_unwatch returns, ready does not run and will not, unless
  *     net_unwatch was called by ready itself.
  */
@@ -25,6 +26,7 @@ watch_id(const struct watch *w)
 static void
 watch_arm(struct watch *w, bool in)
 {
+	w->resting = false;
 	pool_arm(w->net, w->fd, watch_id(w),
 	    EPOLLIN | (w->writing ? EPOLLOUT : 0), &in);
 }
@@ -48,6 +50,7 @@ net_watch_into(struct net *n, int fd, void (*ready)(void *arg), void *arg,
 		return; /* never: for the reader that does not know */
 	}
 	n->watches[w->index] = w;
+	n->watches_end = MAX(n->watches_end, w->index + 1);
 	w->gen = ++n->watch_gen;
 	*out = w;
 	watch_arm(w, false);
@@ -75,6 +78,25 @@ net_watch_write(struct watch *w, bool on)
 		if (!w->running)
 			watch_arm(w, true);
 	}
+	pthread_mutex_unlock(&n->wlock);
+}
+
+void
+net_watch_rest(struct watch *w, int ms)
+{
+	pthread_mutex_lock(&w->net->wlock);
+	w->rest_ms = ms;
+	pthread_mutex_unlock(&w->net->wlock);
+}
+
+/* Some time has passed: those that rest are armed again. */
+void
+watch_resume(struct net *n)
+{
+	pthread_mutex_lock(&n->wlock);
+	for (unsigned i = 0; i < n->watches_end; i++)
+		if (n->watches[i] != NULL && n->watches[i]->resting)
+			watch_arm(n->watches[i], true);
 	pthread_mutex_unlock(&n->wlock);
 }
 
@@ -109,6 +131,7 @@ watch_ready(struct net *n, uint64_t id)
 {
 	struct watch *w;
 	bool by_itself;
+	int rest_ms;
 
 	pthread_mutex_lock(&n->wlock);
 	w = n->watches[id & (WATCH_MAX - 1)];
@@ -124,10 +147,16 @@ watch_ready(struct net *n, uint64_t id)
 	pthread_mutex_lock(&n->wlock);
 	w->running = false;
 	by_itself = w->dead;
-	if (w->dead)
+	rest_ms = w->rest_ms;
+	w->rest_ms = 0;
+	if (w->dead) {
 		pthread_cond_broadcast(&n->wcond);
-	else
+	} else if (rest_ms > 0 && !w->writing) {
+		w->resting = true;
+		timer_hold(n, rest_ms);
+	} else {
 		watch_arm(w, true);
+	}
 	/* If another thread waits in net_unwatch, it frees. */
 	if (by_itself && w->waited_for)
 		by_itself = false;

@@ -588,15 +588,23 @@ chan_epoch(const struct chan *c)
 }
 
 enum err
-chan_send(struct chan *c, struct msg *m)
+chan_offer(struct chan *c, struct msg *m)
 {
-	if (c->dead) {
-		msg_free(m);
+	if (c->dead)
 		return ERR_UNAVAILABLE;
-	}
 	/* As the peer sees it. */
 	fake_read(m);
 	c->got(c->arg, m);
 	msg_free(m);
 	return OK;
+}
+
+enum err
+chan_send(struct chan *c, struct msg *m)
+{
+	enum err e = chan_offer(c, m);
+
+	if (e != OK)
+		msg_free(m);
+	return e;
 }
