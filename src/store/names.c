@@ -166,11 +166,77 @@ lost_node(void *ctx, str key, str row)
 	return !l->named && !l->there;
 }
 
+/* What the names and the nodes of an account come to. */
+struct tally {
+	uint64_t named, there;
+	bool bad;
+};
+
+static uint64_t
+tally_of(uint32_t parent, uint32_t node, str name)
+{
+	return hash_xxh3(name, (uint64_t)parent << 32 | node);
+}
+
+static bool
+tally_name(void *ctx, str key, str row)
+{
+	struct tally *t = ctx;
+	struct dec k = dec_of(key);
+	struct dec d = dec_of(row);
+	uint32_t parent = dec_be32(&k);
+
+	dec_u8(&d);
+	while (dec_left(&d) > 0) {
+		str name = dec_str(&d);
+
+		t->named += tally_of(parent, (uint32_t)dec_var(&d), name);
+	}
+	t->bad = t->bad || d.bad || k.bad;
+	return !t->bad;
+}
+
+static bool
+tally_node(void *ctx, str key, str row)
+{
+	struct tally *t = ctx;
+	struct dec k = dec_of(key);
+	struct node n;
+
+	n.id = dec_be32(&k);
+	t->bad = t->bad || !dec_end(&k) || node_decode(row, &n) != OK;
+	if (!t->bad)
+		t->there += tally_of(n.parent, n.id, n.name);
+	return !t->bad;
+}
+
+/* One look at all of them is enough: else each name that is not there, such
+ * as each that is about to be made, would cost a look at all the others. */
+static enum err
+names_whole(struct acct *a, bool *yes)
+{
+	struct tally t = {0};
+	struct index_part v[2] = {
+	    {key_of('N', a->ac->id), tally_name},
+	    {key_of('D', a->ac->id), tally_node},
+	};
+	enum err e = OK;
+
+	*yes = atomic_load(&a->ac->names_whole);
+	if (*yes || (e = index_scan_parts(a->st, v, NELEM(v), &t)) != OK)
+		return e;
+	*yes = !t.bad && t.named == t.there;
+	if (*yes)
+		atomic_store(&a->ac->names_whole, true);
+	return OK;
+}
+
 /* (2): nobody is told so without a look at the levels themselves. */
 static enum err
 name_missing(struct acct *a, uint32_t parent, str missing)
 {
 	struct lost l = {.parent = parent};
+	bool whole;
 	struct index_part v[2] = {
 	    {key_of('N', a->ac->id), lost_name},
 	    {key_of('D', a->ac->id), lost_node},
@@ -179,6 +245,8 @@ name_missing(struct acct *a, uint32_t parent, str missing)
 
 	if (!name_level(&missing, &l.level))
 		return ERR_NOTFOUND;
+	if ((e = names_whole(a, &whole)) != OK || whole)
+		return e != OK ? e : ERR_NOTFOUND;
 	key_u32(&v[0].prefix, parent);
 	key_u64(&v[0].prefix, hash_xxh3(l.level, 0));
 	if ((e = index_scan_parts(a->st, v, NELEM(v), &l)) != OK)

@@ -3,6 +3,7 @@
 /*
  * Mailbox names, the tree, subscriptions, UIDVALIDITY.
  */
+#include "store/mailbox.h"
 #include "store/t_store.h"
 
 static str
@@ -305,6 +306,11 @@ test_many(void **state)
 	assert_int_equal(mailbox_create(f->a, S("x/y"), 0, NULL), OK);
 	assert_int_equal(mailbox_create(f->a, S("z"), 0, NULL), ERR_LIMIT);
 	assert_int_equal(mailbox_rename(f->a, S("a"), S("c")), OK);
+	/* Whether all names are there is looked at once. */
+	assert_false(atomic_load(&f->a->ac->names_whole));
+	assert_int_equal(
+	    mailbox_find(f->a, f->ar, S("c/b/no"), v), ERR_NOTFOUND);
+	assert_true(atomic_load(&f->a->ac->names_whole));
 	fix_check(f);
 	limits_default(&limits);
 	fix_free(f);
