@@ -161,6 +161,20 @@ panics(struct index *ix, int r)
 	return again == MDB_PANIC ? MDB_PANIC : r;
 }
 
+/* A full disk may take a part of a write, which LMDB calls an input/output
+ * error: is that what it was? */
+static bool
+no_room(struct store *st)
+{
+	int fd = store_tmpfile(st);
+	bool full = fd < 0 || os_allocate(fd, 0, 1 << 20) != 0;
+
+	full = full && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG);
+	if (fd >= 0)
+		os_close(&fd);
+	return full;
+}
+
 static enum err
 write_txn(struct store *st)
 {
@@ -182,7 +196,7 @@ write_txn(struct store *st)
 	if (r == MDB_MAP_FULL)
 		limit_hit(LIMIT_index_map_bytes, STR_NONE);
 	if (r == MDB_MAP_FULL || r == ENOSPC || r == EDQUOT || r == EFBIG ||
-	    r == ENOMEM)
+	    r == ENOMEM || (r == EIO && no_room(st)))
 		return ERR_FULL;
 	index_suspect(st, "a commit failed"); /* (3) */
 	store_die(st, "a commit of the index failed");

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "store/store_int.h"
 #include "store/t_faults.h"
 #include "store/t_store.h"
 
@@ -415,10 +416,52 @@ test_faults(void **state)
 	}
 }
 
+#ifdef RESTANTE_FAULTS
+/* The n-th write, and all later ones, finds a full disk; how many there
+ * were. */
+static uint64_t
+full_at(uint64_t n, enum err want)
+{
+	struct fix *f = fix_new();
+	uint64_t writes;
+
+	for (int i = 0; i < 200; i++)
+		fix_append(f, "some", 0);
+	log_setup("test", LOG_ERROR + 1);
+	os_fault_set(1u << OS_WRITE | 1u << OS_ALLOCATE, n, ENOSPC, 1, true);
+	assert_int_equal(index_flush(f->st), want);
+	writes = os_fault_calls();
+	os_fault_clear();
+	log_setup("test", LOG_ERROR);
+	assert_false(atomic_load(&f->st->dead));
+	assert_int_equal(index_flush(f->st), OK);
+	fix_append(f, "after", 0);
+	fix_check(f);
+	fix_free(f);
+	return writes;
+}
+#endif
+
+/* R99: of a write of LMDB's a full disk takes the first part, and LMDB calls
+ * that EIO. The store goes on when there is room again. The last write is
+ * the meta page's, which has its room. */
+static void
+test_part_of_a_write(void **state)
+{
+#ifdef RESTANTE_FAULTS
+	uint64_t writes = full_at(1000, OK);
+
+	assert_true(writes > 1);
+	for (uint64_t n = 1; n < writes; n++)
+		(void)full_at(n, ERR_FULL);
+#endif
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_part_of_a_write),
 	    cmocka_unit_test(test_faults),
 	};
 
