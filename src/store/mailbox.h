@@ -149,7 +149,7 @@ struct account {
 	uint32_t nodes;
 	uint32_t subscriptions;
 	uint64_t next_message;
-	uint64_t tree_version; /* in memory only: grows with the tree */
+	uint64_t tree_version;   /* in memory only: grows with the tree */
 	atomic_bool names_whole; /* in memory only: every node has its name */
 	/* sessions that watch; mu */
 	pthread_mutex_t mu;
