@@ -32,7 +32,82 @@ test_delay(void **state)
 	os_clock_fix(-1, 0);
 }
 
-/* At the limit - 1, at it, after it; and a minute later (R124). */
+/* R124: auth_delay_ms -1 0 +1; and auth_delay_max_ms -1 0 +1 beside what
+ * doubling gives. */
+static void
+test_delay_limits(void **state)
+{
+	str a = S("\xc0\x00\x02\x01");
+
+	os_clock_fix(1000000, 1000000);
+	for (int more = -1; more <= 1; more++) {
+		struct throttle *t = throttle_new();
+		uint32_t first = (uint32_t)(700 + more);
+
+		limits.auth_delay_ms = first;
+		limits.auth_delay_max_ms = 60000;
+		assert_int_equal(throttle_failed(t, a, S("ann")), first);
+		assert_int_equal(throttle_failed(t, a, S("ann")), 2 * first);
+		limits.auth_delay_ms = 700;
+		limits.auth_delay_max_ms = (uint64_t)(1400 + more);
+		assert_int_equal(throttle_failed(t, a, S("bob")), 700);
+		assert_int_equal(
+		    throttle_failed(t, a, S("bob")), more < 0 ? 1399 : 1400);
+		for (int i = 0; i < 40; i++)
+			assert_int_equal(
+			    throttle_failed(t, a, S("bob")), 1400 + more);
+		/* The first one is no longer than the longest. */
+		limits.auth_delay_max_ms = (uint64_t)(700 + more);
+		assert_int_equal(
+		    throttle_failed(t, a, S("cleo")), more < 0 ? 699 : 700);
+		throttle_free(&t);
+	}
+	limits_default(&limits);
+	os_clock_fix(-1, 0);
+}
+
+/* R124: auth_failures_per_minute -1 0 +1, of an address, of a name, of both
+ * from loopback, and of a /48. */
+static void
+test_most(void **state)
+{
+	enum { MOST = 7, NET48 = 8 * MOST };
+	static const str loop = S("\x7f\0\0\1"), b = S("\xc0\x00\x02\x02"),
+			 far = S("\xc0\x00\x02\x01");
+	char v6[8], name[16];
+
+	memcpy(v6, v6a, 8);
+	os_clock_fix(1000000, 1000000);
+	limits.auth_failures_per_minute = MOST;
+	for (int more = -1; more <= 1; more++) {
+		struct throttle *t = throttle_new();
+
+		for (int i = 0; i < MOST + more; i++) {
+			snprintf(name, sizeof(name), "u%d", i);
+			throttle_failed(t, far, str_c(name));
+			throttle_failed(t, loop, S("ann"));
+		}
+		assert_int_equal(throttle_pass(t, far, S("x")), more < 0);
+		assert_int_equal(throttle_pass(t, loop, S("ann")), more < 0);
+		assert_true(throttle_pass(t, loop, S("x")));
+		/* The name is closed to who has failed lately. */
+		throttle_failed(t, b, S("other"));
+		assert_int_equal(throttle_pass(t, b, S("ann")), more < 0);
+		for (int i = 0; i < NET48 + more; i++) {
+			v6[7] = (char)i;
+			throttle_failed(
+			    t, str_of(v6, 8), i % 2 ? S("y") : S("z"));
+		}
+		v6[7] = 99;
+		assert_int_equal(
+		    throttle_pass(t, str_of(v6, 8), S("x")), more < 0);
+		throttle_free(&t);
+	}
+	limits_default(&limits);
+	os_clock_fix(-1, 0);
+}
+
+/* What ten a minute is by default; and a minute later. */
 static void
 test_address(void **state)
 {
@@ -142,7 +217,7 @@ test_cache(void **state)
 	os_clock_fix(1000000, 1000000);
 	cache_put(c, &ann, S("PLAIN"), S("pw"));
 	assert_true(cache_has(c, &ann, S("PLAIN"), S("pw")));
-	/* R124: auth_cache_s. */
+	/* R124: auth_cache_s -1 0 +1, in milliseconds. */
 	for (int more = -1; more <= 1; more++) {
 		int64_t ms = (int64_t)limits.auth_cache_s * 1000;
 
@@ -262,6 +337,8 @@ t_throttle(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_delay),
+	    cmocka_unit_test(test_delay_limits),
+	    cmocka_unit_test(test_most),
 	    cmocka_unit_test(test_address),
 	    cmocka_unit_test(test_name),
 	    cmocka_unit_test(test_ipv6),

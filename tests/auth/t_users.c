@@ -8,6 +8,42 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static uint32_t
+rounds_of(struct auth *a, str name)
+{
+	struct tx x = {0};
+	struct acct u;
+
+	assert_int_equal(tx_begin(&x, a, false), OK);
+	assert_int_equal(acct_get(&x, name, &u), OK);
+	tx_end(&x);
+	return u.keys[SCRAM_SHA256].iter;
+}
+
+/* R124: scram_rounds -1 0 +1: keys are made with as many, and those that are
+ * there keep theirs. */
+static void
+test_rounds(void **state)
+{
+	struct auth *a = fresh("rounds", NULL);
+	uint64_t id;
+
+	for (int more = -1; more <= 1; more++) {
+		char name[] = {'a', 'n', (char)('y' + more), 0};
+
+		limits.scram_rounds = (uint64_t)(5000 + more);
+		assert_int_equal(
+		    auth_user_add(a, str_c(name), S("pw"), &id), OK);
+		assert_int_equal(rounds_of(a, str_c(name)), 5000 + more);
+		assert_int_equal(auth_check(a, str_c(name), S("pw"), &id), OK);
+		assert_int_equal(rounds_of(a, S("anx")), 4999);
+	}
+	assert_int_equal(auth_user_passwd(a, S("anx"), S("new")), OK);
+	assert_int_equal(rounds_of(a, S("anx")), 5001);
+	limits_default(&limits);
+	auth_close(&a);
+}
+
 static void
 test_life(void **state)
 {
@@ -333,6 +369,7 @@ t_users(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_life),
+	    cmocka_unit_test(test_rounds),
 	    cmocka_unit_test(test_forget),
 	    cmocka_unit_test(test_alias),
 	    cmocka_unit_test(test_import),

@@ -138,7 +138,7 @@ test_no_memory(void **state)
 	arena_free(&a);
 }
 
-/* R124: arena_max, for who names no other bound. */
+/* R124: arena_max -1 0 +1, for who names no other bound. */
 static void
 test_limit(void **state)
 {

@@ -28,7 +28,8 @@ struct conn {
 	struct post *posts, **posts_end;
 	bool poked, hungry, tls;
 	enum phase phase;
-	int64_t timer_ms;
+	int64_t timer_ms;    /* as it was set */
+	int64_t deadline_ms; /* 0: none, or it has rung */
 	int pump_fd;
 };
 struct net {
@@ -230,6 +231,19 @@ fake_why(struct conn *c, enum why why)
 }
 
 void
+fake_clock(struct net *n)
+{
+	for (size_t i = 0; i < n->n; i++) {
+		struct conn *c = n->v[i];
+
+		if (c->deadline_ms == 0 || c->deadline_ms > os_mono_ms())
+			continue;
+		c->deadline_ms = 0;
+		fake_why(c, WHY_TIMER);
+	}
+}
+
+void
 fake_hangup(struct conn *c)
 {
 	end(c);
@@ -351,6 +365,7 @@ void
 conn_timer(struct conn *c, int64_t ms)
 {
 	c->timer_ms = ms;
+	c->deadline_ms = ms == 0 ? 0 : os_mono_ms() + ms;
 }
 
 void *

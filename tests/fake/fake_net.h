@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Copyright (c) 2026 The restante authors */
 /*
- * A net without sockets, threads or time, for fuzzers and for tests of
- * sessions: bytes go in by fake_input, come out by fake_output, and
- * everything happens within the call. It keeps to the contract of net.h.
+ * A net without sockets or threads, for fuzzers and for tests of sessions:
+ * bytes go in by fake_input, come out by fake_output, time goes on by
+ * fake_clock alone, and everything happens within the call. It keeps to the contract of net.h.
  */
 #ifndef FAKE_NET_H
 #define FAKE_NET_H
@@ -25,6 +25,8 @@ void fake_input(struct conn *c, str bytes);
 void fake_why(struct conn *c, enum why why); /* WHY_TIMER, WHY_STOP */
 void fake_hangup(struct conn *c);
 void fake_work(struct net *n); /* until nobody has anything to do */
+/* os_clock_fix has set another time: whose timer is over is told. */
+void fake_clock(struct net *n);
 
 str fake_output(struct conn *c); /* since the last fake_forget */
 void fake_forget(struct conn *c);

@@ -782,6 +782,37 @@ test_search_limits(void **state)
 	bye(&c);
 }
 
+/* R124: idle_s -1 0 +1, in milliseconds; in IDLE, too. */
+static void
+test_idle_ends(void **state)
+{
+	/* Time goes on only. */
+	int64_t start = os_mono_ms() + 1000000;
+
+	(void)state;
+	limits.idle_s = 60;
+	for (int i = 0; i < 6; i++) {
+		int64_t now = start + i * 1000000;
+		struct client c;
+
+		os_clock_fix(now, now);
+		c = login();
+		/* The command begins its time anew. */
+		now += 59000;
+		os_clock_fix(now, now);
+		if (i % 2 == 0)
+			TALK(c, "a NOOP", "a OK ~");
+		else
+			TALK(c, "a IDLE", "+ ~");
+		now += 60000 + i / 2 - 1;
+		os_clock_fix(now, now);
+		pump(&c);
+		assert_int_equal(c.closed, i / 2 > 0);
+		bye(&c);
+	}
+	os_clock_fix(-1, -1);
+}
+
 static void
 test_bad_commands(void **state)
 {
@@ -989,6 +1020,7 @@ main(void)
 	    T(test_long_line),
 	    T(test_copy_move),
 	    T(test_idle),
+	    T(test_idle_ends),
 	    T(test_list),
 	    T(test_names),
 	    T(test_search),

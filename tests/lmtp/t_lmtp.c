@@ -499,7 +499,29 @@ test_deaths(void **state)
 	close_world(&w);
 }
 
-/* R124: lmtp_idle_s; who waits for auth or mail is not idle. */
+/* R124: lmtp_idle_s -1 0 +1, in milliseconds. */
+static void
+test_idle_ends(void **state)
+{
+	struct world w;
+
+	limits.lmtp_idle_s = 33;
+	for (int more = -1; more <= 1; more++) {
+		os_clock_fix(1000000, 1000000);
+		open_world(&w, LOOP, false);
+		os_clock_fix(1030000, 1030000);
+		fake_clock(w.net);
+		fake_input(w.c, S("LHLO x\r\nMAIL FROM:<s@x>\r\n"));
+		os_clock_fix(1063000 + more, 1063000 + more);
+		fake_clock(w.net);
+		assert_int_equal(fake_is_closed(w.c), more >= 0);
+		close_world(&w);
+	}
+	limits_default(&limits);
+	os_clock_fix(-1, -1);
+}
+
+/* R124: who waits for auth or mail is not idle. */
 static void
 test_idle(void **state)
 {
@@ -684,6 +706,7 @@ main(void)
 	    cmocka_unit_test(test_many),
 	    cmocka_unit_test(test_sizes),
 	    cmocka_unit_test(test_deaths),
+	    cmocka_unit_test(test_idle_ends),
 	    cmocka_unit_test(test_idle),
 	    cmocka_unit_test(test_who_may),
 	    cmocka_unit_test(test_certificates),

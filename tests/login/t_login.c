@@ -510,16 +510,36 @@ test_bounds(void **state)
 	assert_true(fake_is_closed(w.c));
 	close_world(&w);
 	open_world(&w, &login_imap, LOOP, false);
-	assert_int_equal(fake_timer(w.c), limits.prelogin_s * 1000);
 	for (unsigned i = 0; i < limits.bad_commands_max; i++)
 		fake_input(w.c, S("x FROB\r\n"));
 	assert_true(fake_is_closed(w.c));
 	close_world(&w);
-	open_world(&w, &login_imap, LOOP, false);
-	fake_why(w.c, WHY_TIMER);
-	assert_true(fake_is_closed(w.c));
-	close_world(&w);
 	buf_free(&line);
+}
+
+/* R124: prelogin_s -1 0 +1, in milliseconds, whatever is said meanwhile. */
+static void
+test_too_slow(void **state)
+{
+	static const struct service *const both[] = {&login_imap, &login_pop3};
+	struct world w;
+
+	limits.prelogin_s = 9;
+	for (int i = 0; i < 6; i++) {
+		int more = i / 2 - 1;
+
+		os_clock_fix(1000000, 1000000);
+		open_world(&w, both[i % 2], LOOP, false);
+		os_clock_fix(1008000, 1008000);
+		fake_clock(w.net);
+		fake_input(w.c, S("a NOOP\r\n"));
+		os_clock_fix(1009000 + more, 1009000 + more);
+		fake_clock(w.net);
+		assert_int_equal(fake_is_closed(w.c), more >= 0);
+		close_world(&w);
+	}
+	limits_default(&limits);
+	os_clock_fix(-1, -1);
 }
 
 /* R12, R31, R32: auth dies, mail dies, the client goes. */
@@ -642,6 +662,7 @@ main(void)
 	    cmocka_unit_test(test_caps),
 	    cmocka_unit_test(test_starttls),
 	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_too_slow),
 	    cmocka_unit_test(test_deaths),
 	    cmocka_unit_test(test_every_byte),
 	    cmocka_unit_test(test_log),

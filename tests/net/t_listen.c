@@ -4,8 +4,6 @@
  * Listeners: admission, shedding, counting per address.
  */
 #include <unistd.h>
-#include <arpa/inet.h>
-#include <netinet/in.h>
 
 #include "t_net.h"
 
@@ -149,35 +147,47 @@ holds(void **state)
 	net_free(&d.n);
 }
 
-/* R124: connections_per_address at the limit and one more; loopback is
- * excepted, so the address is an invented one. */
+/* R124: connections_per_address -1 0 +1. Loopback is excepted, so the
+ * address is an invented one; IPv6 counts by /64. */
 static void
 per_address(void **state)
 {
-	struct door d = door(16, 0, NULL);
-	struct os_addr far = {0};
-	struct sockaddr_in *in = (struct sockaddr_in *)&far.ss;
-	int fd[4][2];
+	static const char *const from[2][2] = {
+	    {"192.0.2.7:1", "192.0.2.8:1"},
+	    {"[2001:db8::7]:1", "[2001:db8:0:1::7]:1"},
+	};
+	enum { MOST = 3 };
 
-	in->sin_family = AF_INET;
-	inet_pton(AF_INET, "192.0.2.7", &in->sin_addr);
-	far.len = sizeof(*in);
-	limits.connections_per_address = 2;
-	for (int i = 0; i < 4; i++) {
-		assert_int_equal(os_socketpair(SOCK_STREAM, fd[i]), 0);
-		listen_admit(d.n, 0, fd[i][0], &far);
-		steps(d.n);
-		peer_expect(d.n, fd[i][1], i == 2 ? "busy\n" : "hi\n");
-		if (i < 2)
-			continue;
-		/* One goes, so there is room for the last one. */
-		close(fd[0][1]);
-		steps(d.n);
+	limits.connections_per_address = MOST;
+	for (int k = 0; k < 2; k++) {
+		struct door d = door(16, 0, NULL);
+		struct os_addr far, other;
+		int fd[MOST + 3][2];
+		size_t n;
+
+		assert_int_equal(
+		    os_addr_parse(str_c(from[k][0]), &far, 1, &n), OK);
+		assert_int_equal(
+		    os_addr_parse(str_c(from[k][1]), &other, 1, &n), OK);
+		for (int i = 0; i < MOST + 3; i++) {
+			if (i == MOST + 2) {
+				/* One goes, so there is room for one. */
+				close(fd[0][1]);
+				steps(d.n);
+			}
+			assert_int_equal(os_socketpair(SOCK_STREAM, fd[i]), 0);
+			listen_admit(
+			    d.n, 0, fd[i][0], i == MOST + 1 ? &other : &far);
+			steps(d.n);
+			peer_expect(
+			    d.n, fd[i][1], i == MOST ? "busy\n" : "hi\n");
+			assert_int_equal(peer_eof(fd[i][1]), i == MOST);
+		}
+		for (int i = 1; i < MOST + 3; i++)
+			close(fd[i][1]);
+		net_free(&d.n);
 	}
-	for (int i = 1; i < 4; i++)
-		close(fd[i][1]);
 	limits_default(&limits);
-	net_free(&d.n);
 }
 
 int

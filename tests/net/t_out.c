@@ -285,6 +285,50 @@ stalled(void **state)
 	assert_int_equal(g_sources, 0);
 }
 
+/* R124: stall_s -1 0 +1, in milliseconds, from when its buffer was made
+ * small; whoever takes something begins anew. The wheel of timers turns by
+ * 32 of them: the end is the last one of a step. */
+static void
+stalled_ends(void **state)
+{
+	char *p = noise(3000000);
+	char some[70000];
+
+	limits.stall_s = 8;
+	g_src = source_make(p, 3000000, false);
+	g_say = say_big;
+	for (int i = 0; i < 6; i++) {
+		int64_t now = 32 * 1000000 - 8000 - 1;
+		struct net *n;
+		conn_id id;
+		int peer;
+
+		os_clock_fix(now - 4000, now - 4000);
+		n = one();
+		peer = pair_add(n, &say_service, NULL, &id);
+		steps(n);
+		os_clock_fix(now, now);
+		steps(n);
+		assert_true(net_slot(n, 0)->io->out.mem <= 65536);
+		now += 8000 + i / 2;
+		if (i % 2 == 1) {
+			os_clock_fix(now - 1000, now - 1000);
+			while (recv(peer, some, sizeof(some), MSG_DONTWAIT) > 0)
+				;
+			steps(n);
+		}
+		os_clock_fix(now, now);
+		steps(n);
+		assert_int_equal(net_count(n), i % 2 == 1 || i / 2 == 0);
+		close(peer);
+		net_free(&n);
+	}
+	os_clock_fix(-1, -1);
+	limits_default(&limits);
+	source_unref(&(struct source *){&g_src->s});
+	free(p);
+}
+
 /* R97: octets that were promised and cannot be read end the connection. */
 static void
 fails(void **state)
@@ -434,6 +478,7 @@ test_out(void)
 	    cmocka_unit_test(order),
 	    cmocka_unit_test(more),
 	    cmocka_unit_test(stalled),
+	    cmocka_unit_test(stalled_ends),
 	    cmocka_unit_test(fails),
 	    cmocka_unit_test(dotted),
 	};

@@ -388,6 +388,48 @@ no_resumption(void **state)
 	tls_unref(&t);
 }
 
+/* R124: prelogin_s -1 0 +1, in milliseconds, for a handshake; behind STARTTLS
+ * too. The wheel of timers turns by 32 of them. */
+static void
+slow_handshake(void **state)
+{
+	struct tls *t = context(0, NULL, false, NULL);
+
+	limits.prelogin_s = 9;
+	for (int i = 0; i < 6; i++) {
+		int64_t now = 32 * 1000000 - 9000 - 1;
+		struct net *n;
+		int fd[2];
+		conn_id id;
+
+		os_clock_fix(now, now);
+		n = one();
+		net_listen_tls(n, &echo_service, t);
+		if (i % 2 == 0) {
+			assert_int_equal(os_socketpair(SOCK_STREAM, fd), 0);
+			id = conn_make(n, fd[0], &echo_service, NULL, NULL,
+			    STR_NONE, t, NO_SLOT);
+			assert_true(id != 0);
+		} else {
+			fd[1] = pair_add(n, &echo_service, NULL, &id);
+			peer_write(fd[1], "STARTTLS\n");
+		}
+		steps(n);
+		os_clock_fix(now + 8000, now + 8000);
+		peer_write(fd[1], "\x16\x03\x01");
+		steps(n);
+		now += 9000 + i / 2;
+		os_clock_fix(now, now);
+		steps(n);
+		assert_int_equal(net_count(n), i / 2 == 0);
+		close(fd[1]);
+		net_free(&n);
+	}
+	os_clock_fix(-1, -1);
+	limits_default(&limits);
+	tls_unref(&t);
+}
+
 /* STARTTLS; and R20: what is sent behind it in clear is never run. */
 static void
 upgrade(const char *first, const char *second, bool good)
@@ -631,6 +673,7 @@ test_tls(void)
 	    cmocka_unit_test(client_certificates),
 	    cmocka_unit_test(floods),
 	    cmocka_unit_test(no_resumption),
+	    cmocka_unit_test(slow_handshake),
 	    cmocka_unit_test(starttls),
 	    cmocka_unit_test(pumps),
 	    cmocka_unit_test(goodbyes),

@@ -288,13 +288,33 @@ test_bounds(void **state)
 		assert_int_equal(
 		    fake_is_closed(w.c), i == limits.bad_commands_max);
 	}
-	w.c = begin(&w, S("DELE 1\r\n"));
-	assert_int_equal(fake_timer(w.c), limits.pop3_idle_s * 1000);
-	fake_why(w.c, WHY_TIMER);
-	assert_true(fake_is_closed(w.c));
-	assert_int_equal(fake_store_changes(w.st), 0);
 	buf_free(&line);
 	close_world(&w);
+}
+
+/* R124: pop3_idle_s -1 0 +1, in milliseconds: it goes without UPDATE. */
+static void
+test_idle(void **state)
+{
+	struct world w;
+
+	limits.pop3_idle_s = 77;
+	for (int more = -1; more <= 1; more++) {
+		os_clock_fix(1000000, 1000000);
+		open_world(&w, 0);
+		w.c = begin(&w, S("DELE 1\r\n"));
+		/* Each command begins its time anew. */
+		os_clock_fix(1070000, 1070000);
+		fake_clock(w.net);
+		fake_input(w.c, S("NOOP\r\n"));
+		os_clock_fix(1147000 + more, 1147000 + more);
+		fake_clock(w.net);
+		assert_int_equal(fake_is_closed(w.c), more >= 0);
+		assert_int_equal(fake_store_changes(w.st), 0);
+		close_world(&w);
+	}
+	limits_default(&limits);
+	os_clock_fix(-1, -1);
 }
 
 /* R01: every octet at every offset. */
@@ -328,6 +348,7 @@ main(void)
 	    cmocka_unit_test(test_failures),
 	    cmocka_unit_test(test_delay),
 	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_idle),
 	    cmocka_unit_test(test_every_byte),
 	};
 

@@ -4,6 +4,7 @@
  * Messages on their way in: in memory, in a file, too large, on a full disk
  * (R124: the bound is checked before memory is taken).
  */
+#include <dirent.h>
 #include <errno.h>
 
 #include "os/os.h"
@@ -54,6 +55,41 @@ sizes(void **state)
 			assert_null(sp);
 		}
 	}
+	fix_free(f);
+}
+
+static int
+files_open(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(d);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* R124: spool_memory_max -1 0 +1: in memory, or in a file. */
+static void
+where(void **state)
+{
+	struct fix *f = fix_new();
+	int open = files_open();
+
+	limits.spool_memory_max = 5000;
+	for (int more = -1; more <= 1; more++) {
+		struct spool *sp;
+
+		assert_int_equal(spool_new(f->st, &sp), OK);
+		fill(sp, (size_t)(5000 + more), 1000);
+		assert_int_equal(files_open() - open, more > 0);
+		same(sp, (size_t)(5000 + more));
+		spool_free(&sp);
+		assert_int_equal(files_open(), open);
+	}
+	limits_default(&limits);
 	fix_free(f);
 }
 
@@ -114,6 +150,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(sizes),
+	    cmocka_unit_test(where),
 	    cmocka_unit_test(too_big),
 	    cmocka_unit_test(faults),
 	};
