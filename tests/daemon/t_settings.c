@@ -21,28 +21,90 @@ set(const char *name, const char *value, struct buf *why)
 	return e;
 }
 
+/* Whether this number is taken; then it is what is kept. */
+static bool
+takes(const char *name, uint64_t n, size_t at)
+{
+	struct settings *s = settings_new();
+	struct buf why = {0};
+	char v[32];
+	enum err e;
+
+	snprintf(v, sizeof(v), "%llu", (unsigned long long)n);
+	e = settings_set(s, str_c(name), str_c(v), S("--set"), &why);
+	if (e == OK)
+		assert_int_equal(*(const _Atomic uint64_t *)(const void
+					 *)((const char *)&s->limits + at),
+		    n);
+	else
+		assert_true(str_find(buf_str(&why), str_c(name)) < why.n);
+	settings_free(&s);
+	buf_free(&why);
+	return e == OK;
+}
+
+/* R124: the least and the greatest of every limit, one beyond each, and one
+ * within. */
 static void
 limits_at_their_edges(void **state)
 {
-	struct buf why = {0};
-	char v[32];
-
-#define X(name, kind, value, lo, hi, unit, what)                      \
-	snprintf(v, sizeof(v), "%llu", (unsigned long long)(lo));     \
-	assert_int_equal(set(#name, v, &why), OK);                    \
-	snprintf(v, sizeof(v), "%llu", (unsigned long long)(hi));     \
-	assert_int_equal(set(#name, v, &why), OK);                    \
-	snprintf(v, sizeof(v), "%llu", (unsigned long long)(lo)-1);   \
-	assert_int_equal(set(#name, v, &why), ERR_INVALID);           \
-	snprintf(v, sizeof(v), "%llu", (unsigned long long)(hi) + 1); \
-	assert_int_equal(set(#name, v, &why), ERR_INVALID);           \
-	assert_true(str_find(buf_str(&why), S(#name)) < why.n);       \
-	assert_int_equal(set(#name, "0", &why), ERR_INVALID);         \
-	assert_int_equal(set(#name, "-1", &why), ERR_INVALID);        \
-	assert_int_equal(set(#name, "", &why), ERR_INVALID);          \
-	assert_int_equal(set(#name, "1x", &why), ERR_INVALID);
-	LIMITS(X)
+	static const struct {
+		const char *name;
+		size_t at;
+		uint64_t lo, hi;
+	} rows[] = {
+#define X(name, kind, value, lo, hi, unit, what) \
+	{#name, offsetof(struct limits, name), lo, hi},
+	    LIMITS(X)
 #undef X
+	};
+	static const char *const odd[] = {"0", "-1", "", "1x", " ", "1.5",
+	    "0x10", "18446744073709551615", "18446744073709551616",
+	    "18446744073709551617", "99999999999999999999999"};
+	struct buf why = {0};
+
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		const char *name = rows[i].name;
+
+		for (int more = -1; more <= 1; more++) {
+			assert_int_equal(
+			    takes(
+				name, rows[i].lo + (uint64_t)more, rows[i].at),
+			    more >= 0);
+			assert_int_equal(
+			    takes(
+				name, rows[i].hi + (uint64_t)more, rows[i].at),
+			    more <= 0);
+		}
+		for (size_t k = 0; k < NELEM(odd); k++)
+			assert_int_equal(set(name, odd[k], &why), ERR_INVALID);
+	}
+	buf_free(&why);
+}
+
+/* The numbers that are no limits. */
+static void
+numbers_at_their_edges(void **state)
+{
+	static const struct {
+		const char *name, *least, *most, *below, *beyond, *word;
+	} rows[] = {
+	    {"pop3_login_delay", "1", "86400", "0", "86401", ""},
+	    {"fronts", "1", "256", "0", "257", "auto"},
+	    {"threads", "1", "4096", "0", "4097", "auto"},
+	};
+	struct buf why = {0};
+
+	for (size_t i = 0; i < NELEM(rows); i++) {
+		const char *name = rows[i].name;
+
+		assert_int_equal(set(name, rows[i].least, &why), OK);
+		assert_int_equal(set(name, rows[i].most, &why), OK);
+		assert_int_equal(set(name, rows[i].word, &why), OK);
+		assert_int_equal(set(name, rows[i].below, &why), ERR_INVALID);
+		assert_int_equal(set(name, rows[i].beyond, &why), ERR_INVALID);
+		assert_int_equal(set(name, "-1", &why), ERR_INVALID);
+	}
 	buf_free(&why);
 }
 
@@ -158,6 +220,7 @@ test_settings(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(limits_at_their_edges),
+	    cmocka_unit_test(numbers_at_their_edges),
 	    cmocka_unit_test(errors_help),
 	    cmocka_unit_test(files),
 	    cmocka_unit_test(both_ways),

@@ -3,14 +3,14 @@
 """R124: each limit of src/base/limits.h, which is read here, at one below, at
 and one beyond: what is within is served, what is beyond is refused, ends the
 connection or is described no further, as the limit's kind says; and is logged,
-once. A limit that nothing here tests fails. What a peer cannot reach exactly
-is tested by the unit test that is named in UNITS."""
+once. Where memory, disk and time must be the test's, a unit test has the three;
+a comment in it says so: "R124: NAME -1 0 +1". A limit that has them nowhere
+fails."""
 import base64
 import re
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -29,21 +29,6 @@ TIGHT = {
     "mailbox_depth_max": 5, "mailboxes_max": 20, "keywords_max": 57, "keyword_bytes_max": 20,
     "connections_max": 30, "connections_per_account": 3, "bad_commands_max": 5, "lmtp_recipients_max": 100,
     "prelogin_s": 4, "idle_s": 60, "pop3_idle_s": 60, "lmtp_idle_s": 10, "stall_s": 5,
-}
-
-# Tested where time, memory and disk are the test's.
-UNITS = {
-    "arena_max": "tests/base/t_arena.c",
-    "connections_per_address": "tests/net/t_listen.c",
-    "auth_failures_per_minute": "tests/auth/t_server.c",
-    "auth_delay_ms": "tests/auth/t_server.c",
-    "auth_delay_max_ms": "tests/auth/t_server.c",
-    "auth_cache_s": "tests/auth/t_throttle.c",
-    "expunged_keep_s": "tests/store/t_flags.c",
-    "segment_bytes": "tests/store/t_history.c",
-    "index_map_bytes": "tests/store/t_map.c",
-    "index_commit_bytes": "tests/store/t_map.c",
-    "spool_memory_max": "tests/store/t_spool.c",
 }
 
 CASES = {}
@@ -417,13 +402,37 @@ def test_r124_scram_rounds(rounds):
 
 # ---- the table ----
 
+def unit_tests():
+    """{limit: file} of the C tests that say they have its three; each must set
+    or read it in the function below the comment, and be a test that is run."""
+    found = {}
+    for p in sorted((ROOT / "tests").glob("*/t_*.c")):
+        text = p.read_text()
+        for m in re.finditer(r"R124: (.*?)\*/\s*(static void\s+(\w+)\(void \*\*state\).*?\n}\n)?", text, re.S):
+            says = " ".join(re.sub(r"(?m)^\s*\*", " ", m.group(1)).split())
+            names = re.findall(r"(\w+) -1 0 \+1", says)
+            if not names:
+                continue
+            body, fn = (m.group(2), m.group(3)) if m.group(2) else (inner(text, m.start()), None)
+            for name in names:
+                assert name in TABLE, (p, name)
+                assert re.search(rf"\blimits\.{name}\b", body), (p, name)
+                assert fn is None or text.count(fn) > 1, (p, fn)
+                found[name] = p.name
+    return found
+
+
+def inner(text, at):
+    """The function that the comment at this place stands in."""
+    return text[text.rindex("\n{\n", 0, at):text.index("\n}\n", at)]
+
+
 def test_r124_every_limit_has_its_test():
-    here = set(re.findall(r"(?m)^def test_r124_(\w+)", Path(__file__).read_text()))
-    timed = {w[0] for w in SILENT} | {"stall_s"}
-    assert set(TABLE) == set(CASES) | set(UNITS) | timed | (here & set(TABLE))
+    units = unit_tests()
     assert len(TABLE) > 35
-    for name, path in UNITS.items():
-        assert re.search(rf"\b(limits\.|LIMIT_){name}\b", (ROOT / path).read_text()), (name, path)
+    assert set(TABLE) == set(CASES) | set(units), set(TABLE) - set(CASES) - set(units)
+    # Time is the real one, too.
+    assert {w[0] for w in SILENT} <= set(units)
 
 
 def test_r124_every_limit_is_told():
