@@ -3,9 +3,10 @@
 /* Runs the groups. */
 #include "t_auth.h"
 
-#include <ftw.h>
 #include <signal.h>
 #include <unistd.h>
+
+#include "litter.h"
 
 char work[64];
 
@@ -29,25 +30,17 @@ fresh(const char *name, const struct auth_conf *conf)
 	return a;
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 int
 main(void)
 {
 	int failed;
 
-	snprintf(work, sizeof(work), "/tmp/t_auth.XXXXXX");
-	if (mkdtemp(work) == NULL)
+	if (litter_make(work, "/tmp", "t_auth") == NULL)
 		return 1;
 	signal(SIGPIPE, SIG_IGN);
 	limits_default(&limits);
 	log_setup("t_auth", LOG_ERROR);
 	failed = t_boxed() + t_name() + t_schemes() + t_users() + t_lookup() +
 		 t_throttle() + t_sasl() + t_server() + t_dovecot();
-	nftw(work, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return failed == 0 ? 0 : 1;
 }

@@ -12,6 +12,7 @@
 #include <openssl/x509.h>
 
 #include "daemon/daemon_int.h"
+#include "litter.h"
 #include "seeds.h"
 #include "store/t_faults.h"
 
@@ -180,12 +181,11 @@ main(void)
 	int failed;
 
 	log_setup("test", LOG_ERROR);
-	snprintf(top, sizeof(top), "%s/t_cert.XXXXXX",
-	    access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp");
-	if (mkdtemp(top) == NULL)
+	if (litter_make(top,
+		access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp",
+		"t_cert") == NULL)
 		return 1;
 	snprintf(dir, sizeof(dir), "%s/tls", top);
 	failed = cmocka_run_group_tests_name("daemon-fault", tests, NULL, NULL);
-	run("rm -rf %s");
 	return failed;
 }

@@ -7,22 +7,9 @@
 #include <unistd.h>
 
 #include "auth/serve.h"
+#include "litter.h"
 
 static char auth_dir[64];
-
-static void
-auth_db_remove(void)
-{
-	static const char *const files[] = {
-	    "secrets.mdb", "secrets.mdb-lock", "lock"};
-	char path[100];
-
-	for (size_t i = 0; i < NELEM(files); i++) {
-		snprintf(path, sizeof(path), "%s/%s", auth_dir, files[i]);
-		unlink(path);
-	}
-	rmdir(auth_dir);
-}
 
 /* ann and bob have keys; nobody's hash costs nothing. */
 static struct auth *
@@ -39,10 +26,9 @@ auth_db(void)
 		return a;
 	log_setup("fuzz", LOG_ERROR + 1);
 	limits_default(&limits);
-	snprintf(auth_dir, sizeof(auth_dir), "%s/fuzz_auth.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	FUZZ_TRUE(mkdtemp(auth_dir) != NULL);
-	atexit(auth_db_remove);
+	FUZZ_TRUE(litter_make(auth_dir,
+		      access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+		      "fuzz_auth") != NULL);
 	FUZZ_TRUE(auth_open(&a, auth_dir, &conf) == OK);
 	FUZZ_TRUE(hash_import(&a->fake, S("{PLAIN}x"), k) == NULL);
 	FUZZ_TRUE(auth_user_add(a, S("ann"), S("pencil"), &id) == OK);

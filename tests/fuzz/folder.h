@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "litter.h"
+
 enum folder_in { IN_TOP, IN_LOG, IN_INDEX, IN_RUN, FOLDERS };
 
 static char dir[64];
@@ -31,20 +33,11 @@ folder_empty(void)
 }
 
 static void
-folder_remove(void)
-{
-	folder_empty();
-	for (int i = FOLDERS - 1; i > 0; i--)
-		unlinkat(dirfd(folder[IN_TOP]), folder_names[i], AT_REMOVEDIR);
-	rmdir(dir);
-}
-
-static void
 folder_make(const char *name)
 {
-	snprintf(dir, sizeof(dir), "%s/%s.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", name);
-	FUZZ_TRUE(mkdtemp(dir) != NULL);
+	FUZZ_TRUE(litter_make(dir,
+		      access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+		      name) != NULL);
 	for (int i = 0; i < FOLDERS; i++) {
 		char path[100];
 
@@ -53,7 +46,6 @@ folder_make(const char *name)
 		folder[i] = opendir(path);
 		FUZZ_TRUE(folder[i] != NULL);
 	}
-	atexit(folder_remove);
 }
 
 static void

@@ -21,7 +21,6 @@
  *
  * R01, R05, R08, R11, R12, R14, R119
  */
-#include <ftw.h>
 #include <unistd.h>
 
 #ifdef REAL_STORE
@@ -30,6 +29,7 @@
 #include "../fake/fake_net.h"
 #include "fuzz.h"
 #include "imap/imap.h"
+#include "litter.h"
 #include "os/os.h"
 #ifndef REAL_STORE
 #include "mem_store.h"
@@ -49,12 +49,6 @@ poke(void *arg, uint64_t watcher)
 
 static char dir[64];
 
-static int
-world_remove(const char *path, const struct stat *st, int type, struct FTW *f)
-{
-	return remove(path);
-}
-
 static struct store *open_store;
 static unsigned worlds;
 
@@ -69,9 +63,9 @@ world_begin(void)
 	if (open_store != NULL)
 		return open_store;
 	limits.index_map_bytes = UINT64_C(1) << 28;
-	snprintf(dir, sizeof(dir), "%s/fuzz_imap.XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	FUZZ_TRUE(mkdtemp(dir) != NULL);
+	FUZZ_TRUE(litter_make(dir,
+		      access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+		      "fuzz_imap") != NULL);
 	FUZZ_TRUE(store_open(&o, &open_store) == OK);
 	return open_store;
 }
@@ -82,7 +76,7 @@ world_close(void)
 	if (open_store == NULL)
 		return;
 	store_close(&open_store);
-	FUZZ_TRUE(nftw(dir, world_remove, 8, FTW_DEPTH | FTW_PHYS) == 0);
+	FUZZ_TRUE(litter_remove(dir) == 0);
 }
 
 static void

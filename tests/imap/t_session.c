@@ -14,7 +14,9 @@
 #include <cmocka.h>
 
 #include "imap/imap.h"
-#ifndef REAL_STORE
+#ifdef REAL_STORE
+#include "litter.h"
+#else
 #include "mem_store.h"
 #endif
 
@@ -37,7 +39,7 @@ poke(void *arg, uint64_t watcher)
 #ifdef REAL_STORE
 
 /* The same dialogues on the store that is served. */
-static char dir[32];
+static char dir[64];
 
 static struct store *
 world_begin(void)
@@ -45,8 +47,7 @@ world_begin(void)
 	struct store_opts o = {.dir = dir, .poke = poke, .no_background = true};
 	struct store *st = NULL;
 
-	snprintf(dir, sizeof(dir), "/tmp/t_imap.XXXXXX");
-	assert_non_null(mkdtemp(dir));
+	assert_non_null(litter_make(dir, NULL, "t_imap"));
 	assert_int_equal(store_open(&o, &st), OK);
 	return st;
 }
@@ -54,11 +55,8 @@ world_begin(void)
 static void
 world_end(struct store **st)
 {
-	char cmd[64];
-
 	store_close(st);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
-	assert_int_equal(system(cmd), 0);
+	assert_int_equal(litter_remove(dir), 0);
 }
 
 static struct acct *

@@ -204,18 +204,14 @@ odd(void **state)
 static int
 dir_new(char *path)
 {
-	memcpy(path, "/tmp/t_import.XXXXXX", 21);
-	assert_non_null(mkdtemp(path));
+	assert_non_null(litter_make(path, NULL, "t_import"));
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 static void
 dir_remove(const char *path)
 {
-	char cmd[128];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", path);
-	assert_int_equal(system(cmd), 0);
+	assert_int_equal(litter_remove(path), 0);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "litter.h"
 #include "seeds.h"
 #include "store/import.h"
 #include "store/store.h"
@@ -39,11 +40,7 @@ fix_poke(void *arg, uint64_t watcher)
 static inline void
 fix_dir(struct fix *f)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(f->dir, sizeof(f->dir), "%s/t_store.XXXXXX",
-	    tmp != NULL && strlen(tmp) < 40 ? tmp : "/tmp");
-	assert_non_null(mkdtemp(f->dir));
+	assert_non_null(litter_make(f->dir, NULL, "t_store"));
 }
 
 /* A closed store in a copy of f's directory, which fix_remove takes away. */
@@ -63,10 +60,7 @@ fix_copy(const struct fix *f, struct fix *g)
 static inline void
 fix_remove(struct fix *g)
 {
-	char cmd[400];
-
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", g->dir);
-	assert_int_equal(system(cmd), 0);
+	assert_int_equal(litter_remove(g->dir), 0);
 }
 
 static inline enum err

@@ -212,7 +212,7 @@ tree_run(void *arg)
 static void
 chores_step(struct session *s)
 {
-	char path[32] = "/tmp/t_threads.XXXXXX", cmd[64];
+	char path[64];
 	bool more = true;
 	int dir;
 
@@ -220,12 +220,11 @@ chores_step(struct session *s)
 	MUST(store_compact(s->f->st, &more) == OK);
 	if (s->made++ % 16 != 0)
 		return;
-	MUST(mkdtemp(path) != NULL);
+	MUST(litter_make(path, NULL, "t_threads") != NULL);
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	MUST(store_backup(s->f->st, dir) == OK);
 	os_close(&dir);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", path);
-	MUST(system(cmd) == 0);
+	MUST(litter_remove(path) == 0);
 }
 
 static void *
