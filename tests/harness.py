@@ -16,11 +16,12 @@ import signal
 import socket
 import ssl
 import subprocess
-import tempfile
 import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+
+from litter import folder
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("RESTANTE_BUILD", ROOT / "build"))
@@ -127,7 +128,7 @@ class Server:
 
     def __init__(self, settings=(), users=("ann", "bob"), data=None, env=None):
         self.own = data is None
-        self.top = Path(data or tempfile.mkdtemp(prefix="restante-test-"))
+        self.top = Path(data or folder("restante-test"))
         self.top.chmod(0o711)
         self.data = self.top / "data"
         self.settings = list(settings) + no_users()
@@ -233,6 +234,18 @@ class Server:
         if sig == signal.SIGTERM and code not in (0, None):
             raise AssertionError(f"restante serve ended with {code}: " + self.tail())
 
+    def kill(self):
+        """When it never came to be, and nobody asks how it ended."""
+        if self.proc and self.proc.poll() is None:
+            self.proc.kill()
+            self.proc.wait()
+        self.proc = None
+        self.remove()
+
+    def remove(self):
+        if self.own and not os.environ.get("RESTANTE_KEEP"):
+            shutil.rmtree(self.top, ignore_errors=True)
+
     def restart(self):
         self.stop()
         return self.start()
@@ -246,11 +259,14 @@ class Server:
                     at = text.index(word)
                     raise AssertionError("sanitizer: " + text[max(0, at - 500):at + 4000])
         finally:
-            if self.own and not os.environ.get("RESTANTE_KEEP"):
-                shutil.rmtree(self.top, ignore_errors=True)
+            self.remove()
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, *_):
         self.close()

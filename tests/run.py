@@ -13,6 +13,7 @@ are printed; the last line is the sum.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -44,6 +45,28 @@ def say(text):
     print(text, flush=True)
 
 
+def call(args, env=ENV):
+    """What a command says, and how it ends. When we are told to end, it and
+    those it started are told so, and have their time to put things away."""
+    with subprocess.Popen(args, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, start_new_session=True) as p:
+        try:
+            out, _ = p.communicate()
+        except BaseException:
+            os.killpg(p.pid, signal.SIGTERM)
+            try:
+                p.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(p.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(args, p.returncode, out)
+
+
+def ended(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
+
+
 def build(name):
     """Configures once, builds; False (counted as a failure) when it fails."""
     global failed
@@ -54,8 +77,7 @@ def build(name):
         steps.append(["meson", "setup", str(folder), str(ROOT)] + BUILDS[name])
     steps.append(["ninja", "-C", str(folder)])
     for step in steps:
-        r = subprocess.run(step, cwd=ROOT, env=ENV, text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        r = call(step)
         if r.returncode != 0:
             say(r.stdout[-8000:])
             say(f"FAILED {name}: {' '.join(step)}")
@@ -78,8 +100,7 @@ def meson(name, *suites, timeout=10):
     start = time.time()
     log = folder / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    r = subprocess.run(args, cwd=ROOT, env=ENV, text=True,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    r = call(args)
     good = bad = 0
     if log.exists():
         for line in log.read_text().splitlines():
@@ -122,8 +143,7 @@ def pytest(name, *paths, workers=2, only=None):
     if only:
         args += ["-k", only]
     start = time.time()
-    r = subprocess.run(args, cwd=ROOT, env=env, text=True,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    r = call(args, env)
     good = bad = skips = 0
     if report.exists():
         for case in ET.parse(report).getroot().iter("testcase"):
@@ -184,6 +204,7 @@ def main(parts):
         if p not in PARTS:
             say(f"no part {p}; parts: {' '.join(PARTS)}")
             return 64
+    signal.signal(signal.SIGTERM, ended)
     parts = parts or PARTS
     if "lint" in parts:
         lint()

@@ -11,7 +11,6 @@ import re
 import shutil
 import ssl
 import subprocess
-import tempfile
 import textwrap
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from harness import PASSWORD, Server, crlf, message, sha
+from litter import folder
 
 MODES = ["clear", "starttls", "tls"]
 N = 20
@@ -46,7 +46,7 @@ def plain_user():
     if who[0] == 0:
         n = pwd.getpwnam("nobody")
         who = (n.pw_uid, n.pw_gid)
-    home = Path(tempfile.mkdtemp(prefix="restante-client-"))
+    home = folder("restante-client")
     shutil.chown(home, *who)
     try:
         yield who, home

@@ -9,13 +9,13 @@ import shutil
 import smtplib
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from harness import PASSWORD, Server, free_port, message, sha
+from litter import folder
 
 N = 20
 DOMAIN = "office.example"
@@ -130,7 +130,7 @@ login:
 
 @pytest.fixture
 def office():
-    top = Path(tempfile.mkdtemp(prefix="restante-exim-", dir="/var/tmp"))
+    top = folder("restante-exim", "/var/tmp")
     top.chmod(0o755)
     (top / "sasl").mkdir()
     (top / "sasl").chmod(0o755)

@@ -10,7 +10,6 @@ import shutil
 import smtplib
 import socket
 import subprocess
-import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from harness import PASSWORD, Server, free_port, message, sha
+from litter import folder
 
 N = 20
 SBIN = Path("/usr/lib/postfix/sbin")
@@ -156,7 +156,7 @@ class Postfix:
 @pytest.fixture(scope="module")
 def pair():
     """A server and the Postfix in front of it."""
-    top = Path(tempfile.mkdtemp(prefix="restante-mta-"))
+    top = folder("restante-mta")
     top.chmod(0o755)
     office = Server(users=("ann", "bob"), data=top, settings=[
         f"message_size_max={SIZE}", f"domains={DOMAIN}", f"auth_socket={top}/sasl/auth", f"lmtp={top}/sasl/lmtp"])

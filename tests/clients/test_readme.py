@@ -10,13 +10,13 @@ import shutil
 import smtplib
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from harness import PASSWORD, RESTANTE, ROOT, Imap, free_port, installed_users, message, sha
+from litter import folder
 
 N = 20
 HOST = "127.0.7.144"
@@ -54,7 +54,7 @@ class Debian:
     """A Postfix and a server that both believe to be installed."""
 
     def __init__(self, main, conf=""):
-        self.top = Path(tempfile.mkdtemp(prefix="restante-debian-", dir="/var/tmp"))
+        self.top = folder("restante-debian", "/var/tmp")
         self.top.chmod(0o755)
         for d in ("etc", "queue", "lib", "etc-restante", "data", "log"):
             (self.top / d).mkdir()

@@ -8,14 +8,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 
 import pytest
 
 from harness import BUILD, ROOT, installed_users
+from litter import folder
 
 pytestmark = pytest.mark.xdist_group("root")
 
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("root")
 @contextmanager
 def checkout(user):
     """What script/server needs, beside the build that is there already."""
-    top = Path(tempfile.mkdtemp(prefix="restante-script-", dir="/var/tmp"))
+    top = folder("restante-script", "/var/tmp")
     top.chmod(0o755)
     try:
         for d in ("script", "samples"):

@@ -10,13 +10,13 @@ import pwd
 import shutil
 import smtplib
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from harness import PASSWORD, Server, free_port
+from litter import folder
 
 
 def b64(x):
@@ -32,7 +32,7 @@ class Postfix:
     """master with smtpd and what that needs, in a folder of its own."""
 
     def __init__(self):
-        self.top = Path(tempfile.mkdtemp(prefix="restante-postfix-"))
+        self.top = folder("restante-postfix")
         self.top.chmod(0o755)
         self.port = free_port()
         who = pwd.getpwnam("postfix")

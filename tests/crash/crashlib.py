@@ -5,10 +5,11 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
+
+from litter import folder
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("RESTANTE_BUILD", ROOT / "build"))
@@ -35,7 +36,7 @@ def memory_dir():
     """A directory in memory when there is room: half a gigabyte."""
     shm = Path("/dev/shm")
     room = shm.exists() and shutil.disk_usage(shm).free > 1 << 29
-    return Path(tempfile.mkdtemp(prefix="crash-", dir=shm if room else None))
+    return folder("crash", shm if room else None)
 
 
 class Recording:

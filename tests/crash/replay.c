@@ -435,10 +435,13 @@ scratch_make(struct replay *rp)
 
 	if (rp->scratch[0] != '\0')
 		return;
-	snprintf(rp->scratch, sizeof(rp->scratch), "%s/replay.XXXXXX",
+	/* The name says whose it is: tests/litter.py takes away what is left
+	 * when we are killed. */
+	snprintf(rp->scratch, sizeof(rp->scratch), "%s/replay.%d.XXXXXX",
 	    access("/dev/shm", W_OK) == 0 ? "/dev/shm"
 	    : tmp != NULL                 ? tmp
-					  : "/tmp");
+					  : "/tmp",
+	    (int)getpid());
 	if (mkdtemp(rp->scratch) == NULL)
 		trouble("cannot make a scratch directory");
 }

@@ -15,13 +15,13 @@ import socket
 import statistics
 import struct
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from harness import BUILD, Background, Server
+from litter import folder
 from load.crowd import Askers, Drippers, Flood, Idlers, Sippers, all_files
 
 PASSWORD = "bench"  # what restante-bench says
@@ -50,7 +50,7 @@ class Loaded(Server):
     """With n accounts u0, u1, ..., and figures."""
 
     def __init__(self, n, settings=()):
-        self.memory_top = tempfile.mkdtemp(prefix="restante-load-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        self.memory_top = folder("restante-load", "/dev/shm" if Path("/dev/shm").is_dir() else None)
         super().__init__(users=(), settings=settings, data=self.memory_top)
         users = self.top / "users"
         users.write_text("".join(f"u{i}:{{PLAIN}}{PASSWORD}\n" for i in range(n)))

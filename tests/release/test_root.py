@@ -8,7 +8,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from harness import (BUILD, PASSWORD, RESTANTE, USERS, Imap, Line, Lmtp, has_user, installed_users, make_users, message,
                      remove_users)
+from litter import folder
 
 OWNER = {"front": "restante-front", "intake": "restante-front", "auth": "restante-auth", "keys": "restante-keys",
          "mail": "restante"}
@@ -85,7 +85,7 @@ def office(users):
                 s.bind((HOST, port))
             except OSError:
                 pytest.skip(f"port {port} is taken")
-    top = Path(tempfile.mkdtemp(prefix="restante-root-", dir="/var/tmp"))
+    top = folder("restante-root", "/var/tmp")
     top.chmod(0o755)
     data = top / "var" / "lib" / "data"
 
@@ -298,7 +298,7 @@ def test_missing_users(tmp_path):
     """The error names the users that lack, and one command that makes them;
     then it serves. One may be missing, or all."""
     names = {u: f"restante-t{os.getpid()}-{u}" for u in ("mail", "front", "auth", "keys")}
-    top = Path(tempfile.mkdtemp(prefix="restante-root-", dir="/var/tmp"))
+    top = folder("restante-root", "/var/tmp")
     top.chmod(0o711)
     args = ["--data", str(top / "d")]
     for u, n in names.items():
@@ -328,7 +328,7 @@ def test_missing_users(tmp_path):
 @root
 def test_users_cannot_reach_the_data(users):
     """A folder of root's alone above DATA is told at the start."""
-    top = Path(tempfile.mkdtemp(prefix="restante-root-"))
+    top = folder("restante-root")
     try:
         assert mode(top) == 0o700
         r = subprocess.run([str(RESTANTE), "serve", "--data", str(top / "a" / "d"), "--imap", "127.0.0.1:0"],
@@ -344,7 +344,7 @@ def test_read_only_system(users):
     capabilities, its umask."""
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
         pytest.skip("no mount namespaces here")
-    top = Path(tempfile.mkdtemp(prefix="restante-root-", dir="/var/tmp"))
+    top = folder("restante-root", "/var/tmp")
     top.chmod(0o755)
     (top / "log").touch()
     unit = (BUILD / "dist" / "restante.service").read_text()

@@ -45,13 +45,12 @@ def limit(name, last=0):
 @pytest.fixture(scope="module")
 def tight():
     s = Server(users=("ann",), settings=[f"{k}={v}" for k, v in TIGHT.items()])
-    s.start()
-    s.ended = {}
-    s.silent = [threading.Thread(target=watch, args=(s, *w), daemon=True) for w in SILENT]
-    for t in s.silent:
-        t.start()
-    yield s
-    s.close()
+    with s:
+        s.ended = {}
+        s.silent = [threading.Thread(target=watch, args=(s, *w), daemon=True) for w in SILENT]
+        for t in s.silent:
+            t.start()
+        yield s
 
 
 _n = iter(range(1000))

@@ -11,11 +11,11 @@ import shutil
 import signal
 import struct
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 from harness import BUILD, PASSWORD, RESTANTE, ROOT, Imap, Server, free_port
+from litter import folder
 
 KINDS = ("open", "read", "write", "sync", "truncate")  # enum os_call
 ERRNO = {"EIO": 5, "ENOSPC": 28}
@@ -55,7 +55,7 @@ class Restante:
 
     def __init__(self, seed):
         options = json.loads((BUILD / "meson-info" / "intro-buildoptions.json").read_text())
-        self.top = Path(tempfile.mkdtemp(prefix="restante-soak-"))
+        self.top = folder("restante-soak")
         self.rng = random.Random(seed)
         # A small disk, that can really be full, where this may be mounted.
         mount = ["mount", "-t", "tmpfs", "-o", "size=256m,mode=711", "soak", str(self.top)]
@@ -215,7 +215,7 @@ class Adapter:
 
     def __init__(self, script, seed):
         self.script = str(Path(script).resolve())
-        self.top = Path(tempfile.mkdtemp(prefix="restante-soak-"))
+        self.top = folder("restante-soak")
         self.rng = random.Random(seed)
         self.port = next(p for p in iter(lambda: random.randrange(20000, 30000), 0)
                          if free_port())

@@ -14,6 +14,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -26,6 +27,7 @@ import checker  # noqa: E402
 from clients import CHURN, ImapClient, LmtpClient, Mover, Pop3Client, known  # noqa: E402
 from harness import Imap, Line  # noqa: E402
 from history import Recorder, read  # noqa: E402
+from litter import folder, sweep  # noqa: E402
 from servers import Adapter, Restante, answers  # noqa: E402
 
 EVERY = 12  # seconds between checkpoints
@@ -209,8 +211,14 @@ def report(c, caps, t0):
 
 def run(seconds, seed, server, keep=None, nemesis=True, history=None):
     """0 when nothing is wrong."""
-    fd, path = tempfile.mkstemp(prefix=f"soak-{seed}-", suffix=".jsonl")
-    os.close(fd)
+    place = folder("restante-soak")
+    try:
+        return run_in(place / "history.jsonl", seconds, seed, server, keep, nemesis, history)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def run_in(path, seconds, seed, server, keep, nemesis, history):
     print(f"soak: seed {seed}, {server.version}, {seconds} s", flush=True)
     error, soak = None, None
     try:
@@ -241,9 +249,14 @@ def run(seconds, seed, server, keep=None, nemesis=True, history=None):
         kept.with_suffix(".log").write_text(log)
         print(f"soak: FAILS; seed {seed}; its history is {kept}")
         return 1
-    os.unlink(path)
     print(f"soak: seed {seed}: all that applies holds")
     return 0
+
+
+def ended(*_):
+    """As when it ends by itself: what was made goes."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
 
 
 def main():
@@ -263,6 +276,8 @@ def main():
         return bool(c.faults)
     if not a.seconds:
         p.error("for how many seconds?")
+    signal.signal(signal.SIGTERM, ended)
+    sweep()
     seed = a.seed if a.seed is not None else random.randrange(1 << 30)
     server = Adapter(a.server, seed) if a.server else Restante(seed)
     return run(a.seconds, seed, server, a.keep, not a.no_nemesis, a.history)

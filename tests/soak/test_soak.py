@@ -15,6 +15,11 @@ SECONDS = int(os.environ.get("SOAK_SECONDS", "60"))
 @pytest.mark.xdist_group("soak")
 def test_soak():
     args = [str(SCRIPT), str(SECONDS)] + (["--seed", os.environ["SEED"]] if "SEED" in os.environ else [])
-    r = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS * 5 + 300)
-    print(r.stdout)
-    assert r.returncode == 0, r.stdout[-6000:]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as p:
+        try:
+            said, _ = p.communicate(timeout=SECONDS * 5 + 300)
+        except BaseException:
+            p.terminate()  # it puts away what it made
+            raise
+    print(said)
+    assert p.returncode == 0, said[-6000:]
