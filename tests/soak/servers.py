@@ -23,6 +23,14 @@ ERRNO = {"EIO": 5, "ENOSPC": 28}
 SMALL = ["--set", f"index_map_bytes={1 << 30}"] if BUILD.name == "build-tsan" else []
 
 
+def stop_for(pid, seconds):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(seconds)
+    finally:  # also when we are told to end
+        os.kill(pid, signal.SIGCONT)
+
+
 class Page:
     """The page of orders of a build with -Dfaults=true: struct orders in
     src/os/fault.c."""
@@ -117,9 +125,7 @@ class Restante:
                 if kind == "kill":
                     os.kill(pid, signal.SIGKILL)
                     return f"kill -9 {who}"
-                os.kill(pid, signal.SIGSTOP)
-                time.sleep(0.1 + rng.random())
-                os.kill(pid, signal.SIGCONT)
+                stop_for(pid, 0.1 + rng.random())
             except ProcessLookupError:
                 return f"{who} went by itself"
             return f"stop {who}"
@@ -147,20 +153,23 @@ class Restante:
         if kind == "fill":
             return self.fill()
         if kind == "full":
-            self.page.fault(("write",), "ENOSPC", rng.randrange(1, 10), True)
-            time.sleep(0.3 + rng.random())
-            self.page.clear()
+            self.fail_for(0.3 + rng.random(), ("write",), "ENOSPC", rng.randrange(1, 10), True)
             return f"writes find no room, {self.page.hits()} faults so far"
         if kind == "clock":
             by = rng.choice([-86400, -3600, -60, 60, 3600, 30 * 86400, 0])
             self.page.clock(by * 1000)
             return f"clock {by:+} s"
         sticky = rng.random() < 0.2
-        self.page.fault((kind,), "EIO", rng.randrange(1, 40), sticky)
-        time.sleep(0.3 + rng.random())
-        self.page.clear()
+        n = rng.randrange(1, 40)
+        self.fail_for(0.3 + rng.random(), (kind,), "EIO", n, sticky)
         return f"{kind}{' always' * sticky} fails, {self.page.hits()} faults so far"
 
+    def fail_for(self, seconds, *fault):
+        self.page.fault(*fault)
+        try:
+            time.sleep(seconds)
+        finally:
+            self.page.clear()
 
     def fill(self):
         """The disk is full to the last byte for a while."""
@@ -259,9 +268,7 @@ class Adapter:
             if pid and kind == "kill":
                 os.kill(pid, signal.SIGKILL)
             elif pid:
-                os.kill(pid, signal.SIGSTOP)
-                time.sleep(0.1 + self.rng.random())
-                os.kill(pid, signal.SIGCONT)
+                stop_for(pid, 0.1 + self.rng.random())
         except ProcessLookupError:
             pass
         return f"{kind} {name}"

@@ -94,6 +94,10 @@ class Soak:
                         self.strike(self.rng.choice(self.kinds))
                     self.look()
                 self.checkpoint(last=time.monotonic() >= end)
+        except BaseException:
+            for c in self.clients:
+                c.cut()  # whatever they wait for
+            raise
         finally:
             self.ended.set()
             self.resume.set()
