@@ -32,8 +32,8 @@ def test_sweep(tmp_path):
     # No folder, though it is named as one.
     (tmp_path / f"t_x.{p.pid}.link").symlink_to(tmp_path / "other")
     # A server of the one that has gone.
-    (tmp_path / "serve").write_text("sleep 60; :")
-    with subprocess.Popen(["sh", "serve", str(tmp_path / gone[0] / "data")], cwd=tmp_path) as left:
+    (tmp_path / "serve").write_text("read x; :")
+    with subprocess.Popen(["sh", "serve", str(tmp_path / gone[0] / "data")], cwd=tmp_path, stdin=subprocess.PIPE) as left:
         end = time.monotonic() + 20
         while not (args := open(f"/proc/{left.pid}/cmdline", "rb").read()).startswith(b"sh\0serve"):
             assert time.monotonic() < end, args
