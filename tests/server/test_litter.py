@@ -33,7 +33,8 @@ def test_sweep(tmp_path):
     (tmp_path / f"t_x.{p.pid}.link").symlink_to(tmp_path / "other")
     # A server of the one that has gone.
     (tmp_path / "serve").write_text("read x; :")
-    with subprocess.Popen(["sh", "serve", str(tmp_path / gone[0] / "data")], cwd=tmp_path, stdin=subprocess.PIPE) as left:
+    args = ["sh", "serve", str(tmp_path / gone[0] / "data")]
+    with subprocess.Popen(args, cwd=tmp_path, stdin=subprocess.PIPE) as left:
         end = time.monotonic() + 20
         while not (args := open(f"/proc/{left.pid}/cmdline", "rb").read()).startswith(b"sh\0serve"):
             assert time.monotonic() < end, args
