@@ -155,16 +155,39 @@ wheel_due(struct net *n, int64_t now, conn_id *ids, unsigned max)
 	return count;
 }
 
-/* The earliest entry, or the next turn's beginning. The lock is held. */
-static void
-wheel_ring(struct net *n)
+/* What rings next without the wheel; INT64_MAX: nothing does. The lock is
+ * held. */
+static int64_t
+other_ring(struct net *n, int64_t now)
 {
+	int64_t at = INT64_MAX;
+
+	for (struct tick *t = n->ticks; t != NULL; t = t->next)
+		if (!t->running)
+			at = MIN(at, MAX(t->due_ms, now + 1));
+	return n->held_until_ms != 0 ? MIN(at, n->held_until_ms) : at;
+}
+
+/* Rings for the earliest entry, if that comes before the other rings: what
+ * lies behind them is looked at then, so that a crowd that sleeps for half an
+ * hour is not gone through each time. The lock is held. */
+static void
+wheel_ring(struct net *n, int64_t now)
+{
+	int64_t until = other_ring(n, now);
+
+	if (n->wheel_count > 0)
+		until = MIN(until, n->wheel_at + (int64_t)WHEEL * WHEEL_MS);
+	if (until != INT64_MAX)
+		ring_at(n, until);
 	if (n->wheel_count == 0)
 		return;
 	for (unsigned i = 1; i < WHEEL; i++) {
 		int64_t at = n->wheel_at + (int64_t)i * WHEEL_MS;
 		uint32_t s = n->wheel[at / WHEEL_MS % WHEEL];
 
+		if (at > until)
+			return;
 		for (; s != NO_SLOT; s = net_slot(n, s)->wheel_next)
 			if (atomic_load_explicit(&net_slot(n, s)->wheel_ms,
 				memory_order_relaxed) <= at) {
@@ -172,7 +195,6 @@ wheel_ring(struct net *n)
 				return;
 			}
 	}
-	ring_at(n, n->wheel_at + (int64_t)WHEEL * WHEEL_MS);
 }
 
 static struct tick *
@@ -238,14 +260,8 @@ timer_turn(struct net *n)
 		if (n->tfd_ms <= now)
 			n->tfd_ms = 0;
 		count = wheel_due(n, now, ids, NELEM(ids));
-		if (count < NELEM(ids)) {
-			wheel_ring(n);
-			for (struct tick *t = n->ticks; t != NULL; t = t->next)
-				if (!t->running)
-					ring_at(n, MAX(t->due_ms, now + 1));
-			if (n->held_until_ms != 0)
-				ring_at(n, n->held_until_ms);
-		}
+		if (count < NELEM(ids))
+			wheel_ring(n, now);
 		pthread_mutex_unlock(&n->tlock);
 		for (unsigned i = 0; i < count; i++)
 			pool_signal(n, ids[i], EV_TIMER);

@@ -208,7 +208,7 @@ os_no_core(void)
 
 /* ---- memory ---- */
 
-enum { HEAPS_MIN = 2, HEAPS_MAX = 8, WORKED_US = 500, BUSY = 10, LONG = 60 };
+enum { HEAPS_MIN = 2, HEAPS_MAX = 8, WORKED_US = 500, BUSY = 100, LONG = 60 };
 
 void
 os_memory(void)
@@ -231,8 +231,9 @@ cpu_us(void)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* It may look at every free page: not while there is work (a BUSYth of one
- * core), but then at least every LONG calls. */
+/* It looks at every free page of a heap, which nobody else can use meanwhile:
+ * not while there is work (a BUSYth of one core), for then somebody waits for
+ * it; but then at least every LONG calls. */
 void
 os_memory_rest(void)
 {
