@@ -31,8 +31,10 @@ struct change {
 
 /* Hands it in and waits. The result is the change's. */
 enum err commit(struct store *st, struct change *c) MUST_CHECK;
-/* Hands it in and does not wait: c->done is called, by whoever has led its
- * group, before or after this returns. */
+/* Hands it in and, as a rule, does not wait: c->done is called once, by whoever
+ * has led its group, before or after this returns. While no other such caller
+ * is at it, this one stays, as the steward (commit.c): it leads groups until
+ * nothing waits in front. */
 void commit_start(struct store *st, struct change *c);
 /* Hands it in; it is done with some later group. */
 void commit_later(struct store *st, struct change *c);
